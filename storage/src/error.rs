@@ -1,0 +1,61 @@
+//! What can go wrong with a store.
+
+use std::path::PathBuf;
+
+/// Why a store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Another process has the data directory open.
+    #[error("data directory {} is in use by another longpole; stop it or choose another --data-dir", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The data directory was written by another version.
+    #[error("data directory {} has format {found}, this longpole reads {expected}", path.display())]
+    Format {
+        /// The directory.
+        path: PathBuf,
+        /// What its FORMAT file says.
+        found: String,
+        /// What this version writes.
+        expected: &'static str,
+    },
+    /// A file or directory could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried: `write`, `sync`, `open`.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine failed.
+    #[error("the embedded database failed")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Stored bytes are not what was written.
+    #[error("stored data is damaged: {what}")]
+    Damaged {
+        /// What and where.
+        what: String,
+    },
+    /// More is waiting to be written than the store takes; try again soon.
+    #[error("the store is busy: {waiting_bytes} bytes wait to be written, the limit is {limit_bytes}")]
+    Busy {
+        /// How much waits.
+        waiting_bytes: u64,
+        /// How much may.
+        limit_bytes: u64,
+    },
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+    /// A search's cursor is none of this store's.
+    #[error("cursor {cursor:?} is not one this store gave out")]
+    Cursor {
+        /// The text.
+        cursor: String,
+    },
+}

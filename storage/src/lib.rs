@@ -1,0 +1,24 @@
+//! Keeps traces: the [`Store`] interface, and behind it the engines, which are private.
+//!
+//! [`open`] gives the embedded engine. What a store has acknowledged it gives back: at once, after
+//! `kill -9`, and with [`Durability::Fsync`] after a power cut.
+
+mod error;
+mod store;
+
+pub use error::StorageError;
+pub use store::{
+    Appended, Completion, Durability, Operation, Order, SearchRequest, SearchResult, Stats, Store, StoreConfig,
+    StoredTrace,
+};
+
+use std::sync::Arc;
+
+/// Opens the embedded store in `config.data_dir`, making it when it is not there.
+///
+/// # Errors
+/// When the directory cannot be used, belongs to another running process, or holds another
+/// version's format.
+pub fn open(_config: &StoreConfig) -> Result<Arc<dyn Store>, StorageError> {
+    todo!()
+}
