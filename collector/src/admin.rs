@@ -52,10 +52,19 @@ struct Part {
 async fn ready(State(state): State<AdminState>) -> Response {
     let receivers = Part {
         name: "receivers",
-        fault: state.stop.is_cancelled().then(|| "longpole is stopping".to_owned()),
+        fault: state
+            .stop
+            .is_cancelled()
+            .then(|| "longpole is stopping".to_owned()),
     };
-    let write = Part { name: "storeWrite", fault: check_write(&state).await.err() };
-    let read = Part { name: "storeRead", fault: stats(&state.store).await.err() };
+    let write = Part {
+        name: "storeWrite",
+        fault: check_write(&state).await.err(),
+    };
+    let read = Part {
+        name: "storeRead",
+        fault: stats(&state.store).await.err(),
+    };
     let parts = [receivers, write, read];
     let is_ready = parts.iter().all(|part| part.fault.is_none());
     let parts: Vec<_> = parts
@@ -63,8 +72,15 @@ async fn ready(State(state): State<AdminState>) -> Response {
         .map(|part| serde_json::json!({"name": part.name, "ok": part.fault.is_none(), "reason": part.fault}))
         .collect();
     let body = serde_json::json!({"ready": is_ready, "parts": parts}).to_string();
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-store"),
+    ];
     (status, headers, body).into_response()
 }
 
@@ -94,7 +110,10 @@ async fn stats(store: &Arc<dyn Store>) -> Result<Stats, String> {
 }
 
 fn too_slow() -> String {
-    format!("the store did not answer within {} s", CHECK_DEADLINE.as_secs())
+    format!(
+        "the store did not answer within {} s",
+        CHECK_DEADLINE.as_secs()
+    )
 }
 
 async fn text(State(state): State<AdminState>) -> Response {

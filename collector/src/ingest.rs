@@ -37,7 +37,9 @@ pub(crate) enum Refusal {
     #[error("{0}")]
     Undecodable(String),
     /// It is too large.
-    #[error("request is over the limit of {limit_bytes} bytes after decompression; send smaller batches or raise --max-request-bytes")]
+    #[error(
+        "request is over the limit of {limit_bytes} bytes after decompression; send smaller batches or raise --max-request-bytes"
+    )]
     TooLarge { limit_bytes: usize },
     /// It says it is something else than OTLP.
     #[error("content type {0:?} is not supported; send application/x-protobuf or application/json")]
@@ -50,7 +52,10 @@ pub(crate) enum Refusal {
     NotTraces(&'static str),
     /// There is nothing at the path.
     #[error("there is nothing at {path:?}; traces go to {expected}")]
-    Path { path: String, expected: &'static str },
+    Path {
+        path: String,
+        expected: &'static str,
+    },
     /// The method is not the one for the path.
     #[error("method {0} is not allowed; traces go to POST /v1/traces")]
     Method(String),
@@ -125,7 +130,13 @@ impl Ingest {
         request_bytes_max: usize,
     ) -> Self {
         let in_flight_max = IN_FLIGHT_BYTES_MAX.max(4 * request_bytes_max as u64);
-        Self { store, clock, metrics, in_flight: InFlight::new(in_flight_max), request_bytes_max }
+        Self {
+            store,
+            clock,
+            metrics,
+            in_flight: InFlight::new(in_flight_max),
+            request_bytes_max,
+        }
     }
 
     /// How large a request may be after decompression.
@@ -176,7 +187,8 @@ impl Ingest {
 
     /// Notes that a request was refused.
     pub(crate) fn refused(&self, transport: Transport, refusal: &Refusal) {
-        self.metrics.request_refused(transport, refusal, (self.clock)());
+        self.metrics
+            .request_refused(transport, refusal, (self.clock)());
     }
 
     /// Parses and hands over to the store; `done` hears what came of it.
@@ -192,7 +204,8 @@ impl Ingest {
         let request = body.parse()?;
         let now = (self.clock)();
         let rejections = request.rejections().clone();
-        self.metrics.request_read(transport, n_bytes, &rejections, now);
+        self.metrics
+            .request_read(transport, n_bytes, &rejections, now);
         let metrics = Arc::clone(&self.metrics);
         let completion = move |result: Result<Appended, StorageError>| {
             if let Ok(appended) = &result {

@@ -31,7 +31,9 @@ pub struct BindError {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another process has the port; stop it or choose another address".to_owned(),
+        io::ErrorKind::AddrInUse => {
+            "another process has the port; stop it or choose another address".to_owned()
+        }
         io::ErrorKind::AddrNotAvailable => "this machine does not have the address".to_owned(),
         io::ErrorKind::PermissionDenied => "ports below 1024 are for root only".to_owned(),
         _ => error.to_string(),
@@ -65,7 +67,13 @@ impl Listeners {
 }
 
 async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { flag, address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| BindError {
+            flag,
+            address,
+            source,
+        })
 }
 
 /// Where longpole listens.
@@ -97,9 +105,13 @@ impl Addresses {
 
     /// The flags of the ports that other machines can reach, with their addresses.
     pub fn exposed(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        [("otlp-grpc", self.otlp_grpc), ("otlp-http", self.otlp_http), ("ui", self.ui)]
-            .into_iter()
-            .filter(|(_, address)| !address.ip().is_loopback())
+        [
+            ("otlp-grpc", self.otlp_grpc),
+            ("otlp-http", self.otlp_http),
+            ("ui", self.ui),
+        ]
+        .into_iter()
+        .filter(|(_, address)| !address.ip().is_loopback())
     }
 }
 
@@ -143,9 +155,19 @@ mod tests {
             otlp_http: taken.local_addr().expect("an address"),
             ..Config::with_data_dir("unused")
         };
-        let error = Listeners::bind(&config).await.expect_err("the port is taken");
+        let error = Listeners::bind(&config)
+            .await
+            .expect_err("the port is taken");
         let text = error.to_string();
-        assert!(text.starts_with(&format!("cannot listen on --otlp-http {}: another process", config.otlp_http)), "{text}");
-        TcpListener::bind(free).await.expect("the first port is free again");
+        assert!(
+            text.starts_with(&format!(
+                "cannot listen on --otlp-http {}: another process",
+                config.otlp_http
+            )),
+            "{text}"
+        );
+        TcpListener::bind(free)
+            .await
+            .expect("the first port is free again");
     }
 }

@@ -40,5 +40,7 @@ pub fn init(config: LogConfig) -> Result<(), TryInitError> {
             .with_writer(io::stderr)
             .boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init()
 }

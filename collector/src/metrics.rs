@@ -93,7 +93,11 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("longpole");
         let spans = Outcomes::default();
-        registry.register("receiver_spans", "Spans received, by what became of them", spans.clone());
+        registry.register(
+            "receiver_spans",
+            "Spans received, by what became of them",
+            spans.clone(),
+        );
         let requests = Outcomes::default();
         registry.register(
             "receiver_requests",
@@ -124,9 +128,14 @@ impl Metrics {
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
         let hot = Transport::ALL.map(|transport| {
-            let accepted =
-                OutcomeLabels { transport: transport.name(), outcome: "accepted", reason: "" };
-            let labels = TransportLabels { transport: transport.name() };
+            let accepted = OutcomeLabels {
+                transport: transport.name(),
+                outcome: "accepted",
+                reason: "",
+            };
+            let labels = TransportLabels {
+                transport: transport.name(),
+            };
             Hot {
                 spans_accepted: spans.get_or_create_owned(&accepted),
                 requests_accepted: requests.get_or_create_owned(&accepted),
@@ -166,7 +175,8 @@ impl Metrics {
             self.spans.get_or_create(&labels).inc_by(n_spans);
         }
         self.spans_refused.inc_by(rejections.total());
-        self.refusals.note(transport, "spans", rejections.message(), now);
+        self.refusals
+            .note(transport, "spans", rejections.message(), now);
     }
 
     /// Notes that a request's accepted spans are stored.
@@ -180,9 +190,14 @@ impl Metrics {
     /// Notes a request that was refused as a whole.
     pub(crate) fn request_refused(&self, transport: Transport, refusal: &Refusal, now: UnixNanos) {
         let reason = reply::reply(refusal).reason;
-        let labels = OutcomeLabels { transport: transport.name(), outcome: "refused", reason };
+        let labels = OutcomeLabels {
+            transport: transport.name(),
+            outcome: "refused",
+            reason,
+        };
         self.requests.get_or_create(&labels).inc();
-        self.refusals.note(transport, reason, refusal.to_string(), now);
+        self.refusals
+            .note(transport, reason, refusal.to_string(), now);
     }
 
     /// How many spans are stored since the start.
@@ -215,13 +230,21 @@ impl Metrics {
 impl StoreGauges {
     fn register(&self, registry: &mut Registry) {
         registry.register("store_traces", "Traces stored", self.traces.clone());
-        registry.register("store_spans", "Spans stored, duplicates included", self.spans.clone());
+        registry.register(
+            "store_spans",
+            "Spans stored, duplicates included",
+            self.spans.clone(),
+        );
         registry.register(
             "store_disk_bytes",
             "Disk the data directory takes",
             self.disk_bytes.clone(),
         );
-        registry.register("store_log_bytes", "Disk the store's log takes", self.log_bytes.clone());
+        registry.register(
+            "store_log_bytes",
+            "Disk the store's log takes",
+            self.log_bytes.clone(),
+        );
         registry.register(
             "store_waiting_bytes",
             "Bytes waiting to be written",
@@ -251,16 +274,30 @@ mod tests {
     fn what_was_counted_is_in_the_text() {
         let metrics = Metrics::new();
         metrics.request_stored(Transport::Grpc, 7, Duration::from_millis(3));
-        metrics.request_refused(Transport::HttpJson, &Refusal::TooLarge { limit_bytes: 9 }, NOW);
-        let text = metrics.encode(Some(&Stats { n_traces: 5, ..Stats::default() }));
+        metrics.request_refused(
+            Transport::HttpJson,
+            &Refusal::TooLarge { limit_bytes: 9 },
+            NOW,
+        );
+        let text = metrics.encode(Some(&Stats {
+            n_traces: 5,
+            ..Stats::default()
+        }));
         for line in [
             r#"longpole_receiver_spans_total{transport="grpc",outcome="accepted",reason=""} 7"#,
             r#"longpole_receiver_requests_total{transport="http_json",outcome="refused",reason="too_large"} 1"#,
             r#"longpole_receiver_ack_duration_seconds_count{transport="grpc"} 1"#,
             "longpole_store_traces 5",
-            concat!(r#"longpole_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+            concat!(
+                r#"longpole_build_info{version=""#,
+                env!("CARGO_PKG_VERSION"),
+                r#""} 1"#
+            ),
         ] {
-            assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "no {line} in\n{text}"
+            );
         }
         assert!(text.ends_with("# EOF\n"));
     }
@@ -270,6 +307,9 @@ mod tests {
         let metrics = Metrics::new();
         assert_eq!(metrics.last_refusal(), None);
         metrics.request_refused(Transport::Grpc, &Refusal::Closing, NOW);
-        assert_eq!(metrics.last_refusal(), Some((NOW, Refusal::Closing.to_string())));
+        assert_eq!(
+            metrics.last_refusal(),
+            Some((NOW, Refusal::Closing.to_string()))
+        );
     }
 }

@@ -14,7 +14,10 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     pub(crate) fn new(limit_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { used_bytes: AtomicU64::new(0), limit_bytes })
+        Arc::new(Self {
+            used_bytes: AtomicU64::new(0),
+            limit_bytes,
+        })
     }
 
     pub(crate) fn limit_bytes(&self) -> u64 {
@@ -31,7 +34,10 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     pub(crate) fn new(in_flight: Arc<InFlight>) -> Self {
-        Self { in_flight, bytes: 0 }
+        Self {
+            in_flight,
+            bytes: 0,
+        }
     }
 
     /// Takes `more` bytes more.
@@ -55,7 +61,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.in_flight.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.in_flight
+            .used_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -70,7 +78,10 @@ mod tests {
         let mut second = Reservation::new(Arc::clone(&in_flight));
         first.grow(6).expect("room");
         second.grow(4).expect("room");
-        assert!(matches!(second.grow(1), Err(Refusal::Busy { limit_bytes: 10 })));
+        assert!(matches!(
+            second.grow(1),
+            Err(Refusal::Busy { limit_bytes: 10 })
+        ));
         drop(first);
         second.grow(6).expect("the first one's room");
         drop(second);

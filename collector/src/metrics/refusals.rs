@@ -23,15 +23,28 @@ struct State {
 }
 
 impl Refusals {
-    pub(super) fn note(&self, transport: Transport, reason: &'static str, text: String, now: UnixNanos) {
+    pub(super) fn note(
+        &self,
+        transport: Transport,
+        reason: &'static str,
+        text: String,
+        now: UnixNanos,
+    ) {
         let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
         let transport = transport.name();
         let mut state = self.0.lock();
-        let is_due = state.warned.is_none_or(|warned| now.nanos_since(warned) >= WARN_EVERY_NANOS);
+        let is_due = state
+            .warned
+            .is_none_or(|warned| now.nanos_since(warned) >= WARN_EVERY_NANOS);
         if is_due {
             let n_before = std::mem::take(&mut state.n_quiet);
             state.warned = Some(now);
-            tracing::warn!(transport, reason, n_not_logged_before = n_before, "refused: {text:?}");
+            tracing::warn!(
+                transport,
+                reason,
+                n_not_logged_before = n_before,
+                "refused: {text:?}"
+            );
         } else {
             state.n_quiet += 1;
             tracing::debug!(transport, reason, "refused: {text:?}");

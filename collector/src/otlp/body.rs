@@ -35,7 +35,12 @@ where
     B: Body + Unpin,
     B::Error: std::fmt::Display,
 {
-    let capped = Capped { bytes: Vec::new(), limit_bytes, room, refusal: None };
+    let capped = Capped {
+        bytes: Vec::new(),
+        limit_bytes,
+        room,
+        refusal: None,
+    };
     let mut sink = match encoding {
         Encoding::Identity => {
             // Refuse what says itself that it is too large before taking any of it.
@@ -47,7 +52,8 @@ where
         Encoding::Gzip => Sink::Gzip(MultiGzDecoder::new(capped)),
     };
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal::Undecodable(format!("body is cut off: {error}")))?;
+        let frame =
+            frame.map_err(|error| Refusal::Undecodable(format!("body is cut off: {error}")))?;
         if let Ok(mut data) = frame.into_data() {
             while data.has_remaining() {
                 let chunk = data.chunk();
@@ -80,7 +86,9 @@ impl Sink {
         match self {
             Self::Identity(capped) => Ok(capped),
             Self::Gzip(mut decoder) => {
-                decoder.try_finish().map_err(|error| gzip_refusal(decoder.get_mut(), &error))?;
+                decoder
+                    .try_finish()
+                    .map_err(|error| gzip_refusal(decoder.get_mut(), &error))?;
                 decoder.finish().map_err(|error| bad_gzip(&error))
             }
         }
@@ -107,7 +115,9 @@ struct Capped {
 impl Capped {
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         if chunk.len() > self.limit_bytes - self.bytes.len() {
-            return Err(Refusal::TooLarge { limit_bytes: self.limit_bytes });
+            return Err(Refusal::TooLarge {
+                limit_bytes: self.limit_bytes,
+            });
         }
         self.room.grow(chunk.len())?;
         self.bytes.extend_from_slice(chunk);
@@ -146,18 +156,42 @@ mod tests {
         encoder.finish().expect("writing to memory")
     }
 
-    async fn read_all(body: Vec<u8>, encoding: Encoding, limit_bytes: usize) -> Result<Bytes, Refusal> {
+    async fn read_all(
+        body: Vec<u8>,
+        encoding: Encoding,
+        limit_bytes: usize,
+    ) -> Result<Bytes, Refusal> {
         let room = Reservation::new(InFlight::new(u64::MAX));
-        read(&mut Full::new(Bytes::from(body)), encoding, limit_bytes, room).await.map(|(bytes, _)| bytes)
+        read(
+            &mut Full::new(Bytes::from(body)),
+            encoding,
+            limit_bytes,
+            room,
+        )
+        .await
+        .map(|(bytes, _)| bytes)
     }
 
     #[tokio::test]
     async fn a_body_of_exactly_the_limit_is_taken() {
         let plain = vec![7; 1_000];
-        for (body, encoding) in [(plain.clone(), Encoding::Identity), (gzip(&plain), Encoding::Gzip)] {
-            assert_eq!(read_all(body.clone(), encoding, 1_000).await.expect("a body"), plain);
-            let refusal = read_all(body, encoding, 999).await.expect_err("over the limit");
-            assert!(matches!(refusal, Refusal::TooLarge { limit_bytes: 999 }), "{refusal:?}");
+        for (body, encoding) in [
+            (plain.clone(), Encoding::Identity),
+            (gzip(&plain), Encoding::Gzip),
+        ] {
+            assert_eq!(
+                read_all(body.clone(), encoding, 1_000)
+                    .await
+                    .expect("a body"),
+                plain
+            );
+            let refusal = read_all(body, encoding, 999)
+                .await
+                .expect_err("over the limit");
+            assert!(
+                matches!(refusal, Refusal::TooLarge { limit_bytes: 999 }),
+                "{refusal:?}"
+            );
         }
     }
 
@@ -168,12 +202,16 @@ mod tests {
         let in_flight = InFlight::new(2 << 20);
         let room = Reservation::new(std::sync::Arc::clone(&in_flight));
         let mut body = Full::new(Bytes::from(bomb.clone()));
-        let refusal = read(&mut body, Encoding::Gzip, 1 << 20, room).await.expect_err("over the limit");
+        let refusal = read(&mut body, Encoding::Gzip, 1 << 20, room)
+            .await
+            .expect_err("over the limit");
         assert!(matches!(refusal, Refusal::TooLarge { .. }), "{refusal:?}");
 
         let mut body = Full::new(Bytes::from(bomb));
         let room = Reservation::new(in_flight);
-        let refusal = read(&mut body, Encoding::Gzip, 64 << 20, room).await.expect_err("no room");
+        let refusal = read(&mut body, Encoding::Gzip, 64 << 20, room)
+            .await
+            .expect_err("no room");
         assert!(matches!(refusal, Refusal::Busy { .. }), "{refusal:?}");
     }
 
@@ -183,16 +221,30 @@ mod tests {
         let mut wrong_sum = whole.clone();
         let at = wrong_sum.len() - 6;
         wrong_sum[at] ^= 1;
-        let cases = [b"not gzip".to_vec(), whole[..whole.len() - 9].to_vec(), whole[..4].to_vec(), Vec::new(), wrong_sum];
+        let cases = [
+            b"not gzip".to_vec(),
+            whole[..whole.len() - 9].to_vec(),
+            whole[..4].to_vec(),
+            Vec::new(),
+            wrong_sum,
+        ];
         for body in cases {
-            let refusal = read_all(body.clone(), Encoding::Gzip, 1_000).await.expect_err("bad gzip");
-            assert!(matches!(refusal, Refusal::Undecodable(_)), "{body:?}: {refusal:?}");
+            let refusal = read_all(body.clone(), Encoding::Gzip, 1_000)
+                .await
+                .expect_err("bad gzip");
+            assert!(
+                matches!(refusal, Refusal::Undecodable(_)),
+                "{body:?}: {refusal:?}"
+            );
         }
     }
 
     #[tokio::test]
     async fn gzip_may_have_several_members() {
         let body = [gzip(b"spans "), gzip(b"and more")].concat();
-        assert_eq!(read_all(body, Encoding::Gzip, 1_000).await.expect("a body"), "spans and more");
+        assert_eq!(
+            read_all(body, Encoding::Gzip, 1_000).await.expect("a body"),
+            "spans and more"
+        );
     }
 }

@@ -41,9 +41,18 @@ const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 
 /// The other signals' services, and what they carry.
 const NOT_TRACES: [(&str, &str); 3] = [
-    ("/opentelemetry.proto.collector.metrics.v1.MetricsService/", "metrics"),
-    ("/opentelemetry.proto.collector.logs.v1.LogsService/", "logs"),
-    ("/opentelemetry.proto.collector.profiles.v1development.ProfilesService/", "profiles"),
+    (
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/",
+        "metrics",
+    ),
+    (
+        "/opentelemetry.proto.collector.logs.v1.LogsService/",
+        "logs",
+    ),
+    (
+        "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/",
+        "profiles",
+    ),
 ];
 
 /// Large enough that a batch is on its way without waiting for the other side.
@@ -90,12 +99,17 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Services that hand over to `ingest`; who speaks OTLP/HTTP is sent to `http_endpoint`.
     pub(crate) fn new(ingest: Arc<Ingest>, http_endpoint: &str) -> Self {
-        Self { ingest, http_endpoint: http_endpoint.into() }
+        Self {
+            ingest,
+            http_endpoint: http_endpoint.into(),
+        }
     }
 
     async fn answer(self, request: Request) -> Response {
         if !is_grpc(request.headers()) {
-            let refusal = Refusal::NotGrpc { http_endpoint: self.http_endpoint.to_string() };
+            let refusal = Refusal::NotGrpc {
+                http_endpoint: self.http_endpoint.to_string(),
+            };
             self.ingest.refused(Transport::Grpc, &refusal);
             let format = Format::of(request.headers()).unwrap_or(Format::Json);
             return refuse_http(&refusal, format).map(GrpcBody::new);
@@ -104,10 +118,15 @@ impl Receiver {
         if path == TRACES {
             return self.export(request).await;
         }
-        let not_traces = NOT_TRACES.iter().find(|(service, _)| path.starts_with(service));
+        let not_traces = NOT_TRACES
+            .iter()
+            .find(|(service, _)| path.starts_with(service));
         let refusal = match not_traces {
             Some((_, kind)) => Refusal::NotTraces(kind),
-            None => Refusal::Path { path: quote(path.as_bytes()), expected: TRACES },
+            None => Refusal::Path {
+                path: quote(path.as_bytes()),
+                expected: TRACES,
+            },
         };
         self.refuse(&refusal)
     }
@@ -126,7 +145,9 @@ impl Receiver {
         let request = request.map(|body| Metered::new(body, self.ingest.reserve()));
         let answer = tokio::time::timeout(REQUEST_DEADLINE, grpc.unary(handler, request)).await;
         let Ok(response) = answer else {
-            return self.refuse(&Refusal::Slow { waited: REQUEST_DEADLINE });
+            return self.refuse(&Refusal::Slow {
+                waited: REQUEST_DEADLINE,
+            });
         };
         let status = response.extensions().get::<Status>();
         match status.filter(|_| !reached_us.load(Ordering::Relaxed)) {
@@ -148,7 +169,9 @@ impl Receiver {
         let outcome = async {
             let mut room = self.ingest.reserve();
             room.grow(message.len())?;
-            self.ingest.export(Transport::Grpc, Body::Protobuf(message), room).await
+            self.ingest
+                .export(Transport::Grpc, Body::Protobuf(message), room)
+                .await
         };
         match outcome.await {
             Ok(rejections) => {
@@ -171,11 +194,16 @@ impl Receiver {
     /// What tonic, or the body it read from, means by a status.
     fn framing_refusal(&self, status: &Status) -> Refusal {
         match status.code() {
-            Code::OutOfRange | Code::ResourceExhausted => {
-                Refusal::TooLarge { limit_bytes: self.ingest.request_bytes_max() }
-            }
-            Code::Unavailable => Refusal::Busy { limit_bytes: self.ingest.in_flight_bytes_max() },
-            _ => Refusal::Undecodable(format!("request is not a gRPC message: {}", status.message())),
+            Code::OutOfRange | Code::ResourceExhausted => Refusal::TooLarge {
+                limit_bytes: self.ingest.request_bytes_max(),
+            },
+            Code::Unavailable => Refusal::Busy {
+                limit_bytes: self.ingest.in_flight_bytes_max(),
+            },
+            _ => Refusal::Undecodable(format!(
+                "request is not a gRPC message: {}",
+                status.message()
+            )),
         }
     }
 
@@ -201,6 +229,8 @@ impl Service<Request> for Receiver {
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let value = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
     value.starts_with(b"application/grpc")
 }

@@ -44,9 +44,15 @@ pub(crate) enum Format {
 
 impl Format {
     /// What `Content-Type` says; `Err` with the header when that is neither.
-    fn of(headers: &HeaderMap) -> Result<Self, String> {
-        let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let essence = value.split(|&byte| byte == b';').next().unwrap_or(value).trim_ascii();
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, String> {
+        let value = headers
+            .get(CONTENT_TYPE)
+            .map_or(&b""[..], HeaderValue::as_bytes);
+        let essence = value
+            .split(|&byte| byte == b';')
+            .next()
+            .unwrap_or(value)
+            .trim_ascii();
         if essence.eq_ignore_ascii_case(b"application/x-protobuf") {
             Ok(Self::Protobuf)
         } else if essence.eq_ignore_ascii_case(b"application/json") {
@@ -84,7 +90,9 @@ async fn receive(State(ingest): State<Arc<Ingest>>, request: Request) -> Respons
     };
     let outcome = tokio::time::timeout(REQUEST_DEADLINE, work)
         .await
-        .unwrap_or(Err(Refusal::Slow { waited: REQUEST_DEADLINE }));
+        .unwrap_or(Err(Refusal::Slow {
+            waited: REQUEST_DEADLINE,
+        }));
     match outcome {
         Ok(rejections) => success(&rejections, format),
         Err(refusal) => {
@@ -105,13 +113,19 @@ fn check_target(path: &str, method: &Method) -> Result<(), Refusal> {
         "/v1/metrics" => Err(Refusal::NotTraces("metrics")),
         "/v1/logs" => Err(Refusal::NotTraces("logs")),
         "/v1development/profiles" => Err(Refusal::NotTraces("profiles")),
-        _ => Err(Refusal::Path { path: quote(path.as_bytes()), expected: "POST /v1/traces" }),
+        _ => Err(Refusal::Path {
+            path: quote(path.as_bytes()),
+            expected: "POST /v1/traces",
+        }),
     }
 }
 
 fn content_encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
-    let value = values.next().map_or(&b""[..], HeaderValue::as_bytes).trim_ascii();
+    let value = values
+        .next()
+        .map_or(&b""[..], HeaderValue::as_bytes)
+        .trim_ascii();
     if values.next().is_some() {
         return Err(Refusal::ContentEncoding("several in a row".to_owned()));
     }
@@ -181,10 +195,14 @@ pub(crate) fn refuse(refusal: &Refusal, format: Format) -> Response {
     };
     let mut response = response(reply.http, format, body);
     if let Some(delay) = reply.retry_after {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
     }
     if let Refusal::Method(_) = refusal {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
     }
     response
 }
@@ -192,11 +210,16 @@ pub(crate) fn refuse(refusal: &Refusal, format: Format) -> Response {
 fn response(status: StatusCode, format: Format, body: Vec<u8>) -> Response {
     let mut response = Response::new(AxumBody::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, format.content_type());
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, format.content_type());
     response
 }
 
 /// The beginning of what was sent, to name it in an answer.
 pub(crate) fn quote(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().take(QUOTE_CHARS_MAX).collect()
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .take(QUOTE_CHARS_MAX)
+        .collect()
 }

@@ -35,37 +35,81 @@ pub(crate) struct Reply {
 /// The protocols' words for a refusal.
 pub(crate) fn reply(refusal: &Refusal) -> Reply {
     let (code, http, retry_after, reason) = match refusal {
-        Refusal::Undecodable(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST, None, "undecodable"),
-        Refusal::TooLarge { .. } => {
-            (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE, None, "too_large")
-        }
-        Refusal::ContentType(_) => {
-            (Code::InvalidArgument, StatusCode::UNSUPPORTED_MEDIA_TYPE, None, "content_type")
-        }
-        Refusal::ContentEncoding(_) => {
-            (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, None, "content_encoding")
-        }
-        Refusal::NotTraces(_) => (Code::Unimplemented, StatusCode::NOT_FOUND, None, "not_traces"),
-        Refusal::NotGrpc { .. } => {
-            (Code::InvalidArgument, StatusCode::UNSUPPORTED_MEDIA_TYPE, None, "not_grpc")
-        }
+        Refusal::Undecodable(_) => (
+            Code::InvalidArgument,
+            StatusCode::BAD_REQUEST,
+            None,
+            "undecodable",
+        ),
+        Refusal::TooLarge { .. } => (
+            Code::ResourceExhausted,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            None,
+            "too_large",
+        ),
+        Refusal::ContentType(_) => (
+            Code::InvalidArgument,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            None,
+            "content_type",
+        ),
+        Refusal::ContentEncoding(_) => (
+            Code::Unimplemented,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            None,
+            "content_encoding",
+        ),
+        Refusal::NotTraces(_) => (
+            Code::Unimplemented,
+            StatusCode::NOT_FOUND,
+            None,
+            "not_traces",
+        ),
+        Refusal::NotGrpc { .. } => (
+            Code::InvalidArgument,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            None,
+            "not_grpc",
+        ),
         Refusal::Path { .. } => (Code::Unimplemented, StatusCode::NOT_FOUND, None, "path"),
-        Refusal::Method(_) => (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED, None, "method"),
-        Refusal::Busy { .. } => {
-            (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_AFTER), "busy")
-        }
-        Refusal::Slow { .. } => {
-            (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_AFTER), "slow")
-        }
+        Refusal::Method(_) => (
+            Code::Unimplemented,
+            StatusCode::METHOD_NOT_ALLOWED,
+            None,
+            "method",
+        ),
+        Refusal::Busy { .. } => (
+            Code::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(RETRY_AFTER),
+            "busy",
+        ),
+        Refusal::Slow { .. } => (
+            Code::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(RETRY_AFTER),
+            "slow",
+        ),
         // The spans are still with the client: whatever ails the store, they must come again.
-        Refusal::Store(_) => {
-            (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_AFTER), "store")
-        }
-        Refusal::Closing => {
-            (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_AFTER), "closing")
-        }
+        Refusal::Store(_) => (
+            Code::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(RETRY_AFTER),
+            "store",
+        ),
+        Refusal::Closing => (
+            Code::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(RETRY_AFTER),
+            "closing",
+        ),
     };
-    Reply { code, http, retry_after, reason }
+    Reply {
+        code,
+        http,
+        retry_after,
+        reason,
+    }
 }
 
 /// The answer to an export request of which all but `rejections` is stored.
@@ -156,14 +200,22 @@ impl RetryInfo {
             seconds: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
             nanos: delay.subsec_nanos().cast_signed(),
         };
-        let info = Self { retry_delay: Some(retry_delay) };
-        Any { type_url: Self::TYPE_URL.to_owned(), value: info.encode_to_vec() }
+        let info = Self {
+            retry_delay: Some(retry_delay),
+        };
+        Any {
+            type_url: Self::TYPE_URL.to_owned(),
+            value: info.encode_to_vec(),
+        }
     }
 
     /// The delay a status' details ask for, if any.
     pub(crate) fn delay_in(details: &[u8]) -> Option<Duration> {
         let status = RpcStatus::decode(details).ok()?;
-        let any = status.details.iter().find(|any| any.type_url == Self::TYPE_URL)?;
+        let any = status
+            .details
+            .iter()
+            .find(|any| any.type_url == Self::TYPE_URL)?;
         let delay = Self::decode(any.value.as_slice()).ok()?.retry_delay?;
         let seconds = u64::try_from(delay.seconds).ok()?;
         let nanos = u32::try_from(delay.nanos).ok()?;
@@ -178,30 +230,106 @@ mod tests {
 
     #[test]
     fn only_what_may_go_well_the_next_time_is_retried() {
-        let storage_full = StorageError::Busy { waiting_bytes: 9, limit_bytes: 8 };
+        let storage_full = StorageError::Busy {
+            waiting_bytes: 9,
+            limit_bytes: 8,
+        };
         let cases = [
-            (Refusal::Undecodable("x".to_owned()), Code::InvalidArgument, 400, false),
-            (Refusal::TooLarge { limit_bytes: 9 }, Code::ResourceExhausted, 413, false),
-            (Refusal::ContentType("text/html".to_owned()), Code::InvalidArgument, 415, false),
-            (Refusal::ContentEncoding("br".to_owned()), Code::Unimplemented, 415, false),
-            (Refusal::NotTraces("metrics"), Code::Unimplemented, 404, false),
-            (Refusal::Path { path: "/x".to_owned(), expected: "/y" }, Code::Unimplemented, 404, false),
-            (Refusal::Method("GET".to_owned()), Code::Unimplemented, 405, false),
-            (Refusal::Busy { limit_bytes: 9 }, Code::Unavailable, 503, true),
-            (Refusal::Slow { waited: Duration::from_secs(30) }, Code::Unavailable, 503, true),
+            (
+                Refusal::Undecodable("x".to_owned()),
+                Code::InvalidArgument,
+                400,
+                false,
+            ),
+            (
+                Refusal::TooLarge { limit_bytes: 9 },
+                Code::ResourceExhausted,
+                413,
+                false,
+            ),
+            (
+                Refusal::ContentType("text/html".to_owned()),
+                Code::InvalidArgument,
+                415,
+                false,
+            ),
+            (
+                Refusal::ContentEncoding("br".to_owned()),
+                Code::Unimplemented,
+                415,
+                false,
+            ),
+            (
+                Refusal::NotTraces("metrics"),
+                Code::Unimplemented,
+                404,
+                false,
+            ),
+            (
+                Refusal::Path {
+                    path: "/x".to_owned(),
+                    expected: "/y",
+                },
+                Code::Unimplemented,
+                404,
+                false,
+            ),
+            (
+                Refusal::Method("GET".to_owned()),
+                Code::Unimplemented,
+                405,
+                false,
+            ),
+            (
+                Refusal::Busy { limit_bytes: 9 },
+                Code::Unavailable,
+                503,
+                true,
+            ),
+            (
+                Refusal::Slow {
+                    waited: Duration::from_secs(30),
+                },
+                Code::Unavailable,
+                503,
+                true,
+            ),
             (Refusal::from(storage_full), Code::Unavailable, 503, true),
-            (Refusal::from(StorageError::Closed), Code::Unavailable, 503, true),
-            (Refusal::from(StorageError::Damaged { what: "block".to_owned() }), Code::Unavailable, 503, true),
+            (
+                Refusal::from(StorageError::Closed),
+                Code::Unavailable,
+                503,
+                true,
+            ),
+            (
+                Refusal::from(StorageError::Damaged {
+                    what: "block".to_owned(),
+                }),
+                Code::Unavailable,
+                503,
+                true,
+            ),
         ];
         for (refusal, code, http, retryable) in cases {
             let reply = reply(&refusal);
-            assert_eq!((reply.code, reply.http.as_u16()), (code, http), "{refusal:?}");
+            assert_eq!(
+                (reply.code, reply.http.as_u16()),
+                (code, http),
+                "{refusal:?}"
+            );
             assert_eq!(reply.retry_after.is_some(), retryable, "{refusal:?}");
             let status = grpc_status(&refusal);
             assert_eq!(status.code(), code);
-            assert_eq!(RetryInfo::delay_in(status.details()), reply.retry_after, "{refusal:?}");
+            assert_eq!(
+                RetryInfo::delay_in(status.details()),
+                reply.retry_after,
+                "{refusal:?}"
+            );
             let body = RpcStatus::decode(protobuf_body(&refusal).as_slice()).expect("a status");
-            assert_eq!((body.code, body.message), (code as i32, refusal.to_string()));
+            assert_eq!(
+                (body.code, body.message),
+                (code as i32, refusal.to_string())
+            );
         }
     }
 
@@ -210,6 +338,11 @@ mod tests {
         let body = json_body(&Refusal::ContentType("a\"b".to_owned()));
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(body["code"], 3);
-        assert!(body["message"].as_str().is_some_and(|text| text.contains("\"a\\\"b\"")), "{body}");
+        assert!(
+            body["message"]
+                .as_str()
+                .is_some_and(|text| text.contains("\"a\\\"b\"")),
+            "{body}"
+        );
     }
 }
