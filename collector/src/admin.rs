@@ -117,7 +117,7 @@ fn too_slow() -> String {
 }
 
 async fn text(State(state): State<AdminState>) -> Response {
-    let stats = stats(&state.store).await.ok();
-    let body = state.metrics.encode(stats.as_ref());
+    let held = stats(&state.store).await.ok();
+    let body = state.metrics.encode(held.as_ref());
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], body).into_response()
 }

@@ -33,7 +33,7 @@ use shop::Shop;
 
 /// The requests of history, and how far back it goes.
 const HISTORY_REQUESTS: u32 = 300;
-const HISTORY: Duration = Duration::from_secs(15 * 60);
+const HISTORY: Duration = Duration::from_mins(15);
 
 /// How often what is due is made and sent.
 const TICK: Duration = Duration::from_millis(200);

@@ -21,7 +21,7 @@ pub(crate) use in_flight::{InFlight, Reservation};
 
 /// How long a request may take in all, from its first byte to the store's word. Exporters give up
 /// after 10 s by default; this only keeps silent clients from staying.
-pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How many bytes of requests may be on their way at once, unless a few of the largest allowed
 /// requests are more.

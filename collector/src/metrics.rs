@@ -176,7 +176,7 @@ impl Metrics {
         }
         self.spans_refused.inc_by(rejections.total());
         self.refusals
-            .note(transport, "spans", rejections.message(), now);
+            .note(transport, "spans", &rejections.message(), now);
     }
 
     /// Notes that a request's accepted spans are stored.
@@ -197,7 +197,7 @@ impl Metrics {
         };
         self.requests.get_or_create(&labels).inc();
         self.refusals
-            .note(transport, reason, refusal.to_string(), now);
+            .note(transport, reason, &refusal.to_string(), now);
     }
 
     /// How many spans are stored since the start.
@@ -215,7 +215,7 @@ impl Metrics {
         self.refusals.last()
     }
 
-    /// All counters as OpenMetrics text; the store's as in `stats`, or as they were.
+    /// All counters as `OpenMetrics` text; the store's as in `stats`, or as they were.
     pub(crate) fn encode(&self, stats: Option<&Stats>) -> String {
         if let Some(stats) = stats {
             self.store.set(stats);

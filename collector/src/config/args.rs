@@ -62,12 +62,14 @@ struct ServeArgs {
     /// The path the pages are mounted at, behind a proxy
     #[arg(long, value_name = "PATH", env = "LONGPOLE_BASE_PATH", hide_env_values = true, default_value = "/", value_parser = value::base_path)]
     base_path: String,
-    /// When a span counts as stored: when the disk has it, or when the operating system has it
+    /// When a span counts as stored: fsync, when the disk has it (survives a power cut), or os, when
+    /// the operating system has it (survives kill -9)
     #[arg(
         long,
         value_name = "WHEN",
         env = "LONGPOLE_DURABILITY",
         hide_env_values = true,
+        hide_possible_values = true,
         default_value = "fsync"
     )]
     durability: DurabilityArg,
@@ -98,21 +100,23 @@ struct DemoArgs {
 
 #[derive(Debug, Args)]
 struct LogArgs {
-    /// The form of log lines
+    /// The form of log lines: text, or json with one object a line
     #[arg(
         long,
         value_name = "FORMAT",
         env = "LONGPOLE_LOG_FORMAT",
         hide_env_values = true,
+        hide_possible_values = true,
         default_value = "text"
     )]
     log_format: LogFormat,
-    /// The least severity that is logged
+    /// The least severity that is logged: error, warn, info, debug or trace
     #[arg(
         long,
         value_name = "LEVEL",
         env = "LONGPOLE_LOG_LEVEL",
         hide_env_values = true,
+        hide_possible_values = true,
         default_value = "info"
     )]
     log_level: LogLevel,

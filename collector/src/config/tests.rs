@@ -88,7 +88,7 @@ fn flags_become_typed_values() {
     };
     assert_eq!(demo.endpoint.to_string(), "http://h:1/");
     assert!((demo.requests_per_second - 0.5).abs() < f64::EPSILON);
-    assert_eq!(demo.duration, Some(Duration::from_secs(120)));
+    assert_eq!(demo.duration, Some(Duration::from_mins(2)));
 }
 
 #[test]

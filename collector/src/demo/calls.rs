@@ -94,14 +94,14 @@ pub(super) enum Outcome {
 
 impl Recorder<'_> {
     /// A request from a browser: the gateway serves it.
-    pub(super) fn from_browser(
+    pub(super) fn visit(
         &mut self,
         endpoint: Endpoint<'_>,
         serve: impl FnOnce(&mut Self, SpanRef, u64) -> Served,
     ) {
         let name = format!("{} {}", endpoint.method, endpoint.route);
         let server = self.root(Service::Gateway, Library::Http, &name, SpanKind::Server);
-        let served = serve(self, server, 0);
+        let answer = serve(self, server, 0);
         let client_address = format!("203.0.113.{}", self.rng().u8(1..255));
         self.set(
             server,
@@ -111,7 +111,7 @@ impl Recorder<'_> {
                 text("user_agent.original", USER_AGENT),
             ],
         );
-        self.serve_end(server, endpoint, ("shop.example", 443), served);
+        self.serve_end(server, endpoint, ("shop.example", 443), answer);
     }
 
     /// A call of another of the shop's services.
@@ -145,9 +145,9 @@ impl Recorder<'_> {
         let name = format!("{} {}", endpoint.method, endpoint.route);
         let arrived = at + network.there;
         let server = self.remote_child(client, to, Library::Http, &name, SpanKind::Server, arrived);
-        let served = serve(self, server, arrived);
+        let answer = serve(self, server, arrived);
         self.set(server, [text("url.scheme", "http")]);
-        self.serve_end(server, endpoint, (host, port), served);
+        self.serve_end(server, endpoint, (host, port), answer);
 
         self.set(
             client,
@@ -156,15 +156,15 @@ impl Recorder<'_> {
                 text("url.full", format!("http://{host}:{port}{}", endpoint.path)),
                 text("server.address", host),
                 int("server.port", port),
-                int("http.response.status_code", served.status),
+                int("http.response.status_code", answer.status),
             ],
         );
-        if served.status >= 400 {
-            self.fail(client, &served.status.to_string(), "");
+        if answer.status >= 400 {
+            self.fail(client, &answer.status.to_string(), "");
         }
         Served {
-            at: self.end(client, served.at + network.back),
-            status: served.status,
+            at: self.end(client, answer.at + network.back),
+            status: answer.status,
         }
     }
 
@@ -173,7 +173,7 @@ impl Recorder<'_> {
         server: SpanRef,
         endpoint: Endpoint<'_>,
         at: (&str, u16),
-        served: Served,
+        answer: Served,
     ) {
         self.set(
             server,
@@ -181,16 +181,16 @@ impl Recorder<'_> {
                 text("http.request.method", endpoint.method),
                 text("http.route", endpoint.route),
                 text("url.path", endpoint.path),
-                int("http.response.status_code", served.status),
+                int("http.response.status_code", answer.status),
                 text("server.address", at.0),
                 int("server.port", at.1),
                 text("network.protocol.version", "1.1"),
             ],
         );
-        if served.status >= 500 {
-            self.fail(server, &served.status.to_string(), "");
+        if answer.status >= 500 {
+            self.fail(server, &answer.status.to_string(), "");
         }
-        self.end(server, served.at);
+        self.end(server, answer.at);
     }
 
     /// A call of a service outside the shop.

@@ -70,7 +70,7 @@ pub(super) fn session(recorder: &mut Recorder<'_>, gateway: SpanRef, at: u64) ->
 }
 
 fn browse(recorder: &mut Recorder<'_>) {
-    recorder.from_browser(Endpoint::plain("GET", "/"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("GET", "/"), |r, gateway, at| {
         let at = session(r, gateway, at);
         let featured = Endpoint::plain("GET", "/featured");
         let served = r.call(gateway, Service::Catalog, featured, at, |r, catalog, at| {
@@ -112,7 +112,7 @@ fn search(recorder: &mut Recorder<'_>) {
         "lantern",
     ];
     let word = WORDS[recorder.rng().usize(..WORDS.len())];
-    recorder.from_browser(Endpoint::plain("GET", "/search"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("GET", "/search"), |r, gateway, at| {
         r.set(
             gateway,
             [text("url.query", format!("q={}", word.replace(' ', "+")))],
@@ -138,7 +138,7 @@ fn search(recorder: &mut Recorder<'_>) {
 fn product(recorder: &mut Recorder<'_>) {
     let n = recorder.rng().u32(1_000..9_999);
     let page = format!("/products/{n}");
-    recorder.from_browser(
+    recorder.visit(
         Endpoint::new("GET", "/products/:id", &page),
         |r, gateway, at| {
             let at = session(r, gateway, at);
@@ -167,7 +167,7 @@ fn product(recorder: &mut Recorder<'_>) {
 
 fn add_to_cart(recorder: &mut Recorder<'_>) {
     let path = format!("/carts/{:08x}/items", recorder.rng().u32(..));
-    recorder.from_browser(Endpoint::plain("POST", "/cart/items"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("POST", "/cart/items"), |r, gateway, at| {
         let at = session(r, gateway, at);
         let endpoint = Endpoint::new("POST", "/carts/{id}/items", &path);
         let served = r.call(
@@ -194,7 +194,7 @@ fn add_to_cart(recorder: &mut Recorder<'_>) {
 }
 
 fn checkout(recorder: &mut Recorder<'_>) {
-    recorder.from_browser(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {
         let at = session(r, gateway, at);
         let orders = Endpoint::plain("POST", "/orders");
         let served = r.call(gateway, Service::Checkout, orders, at, |r, checkout, at| {

@@ -27,7 +27,7 @@ impl Refusals {
         &self,
         transport: Transport,
         reason: &'static str,
-        text: String,
+        text: &str,
         now: UnixNanos,
     ) {
         let text: String = text.chars().take(TEXT_CHARS_MAX).collect();

@@ -3,6 +3,8 @@
 //!
 //! The only place that may use flate2's decoders.
 
+#![expect(clippy::disallowed_types, reason = "this is the capped reader")]
+
 use std::io::{self, Write};
 
 use bytes::{Buf, Bytes};
@@ -49,7 +51,7 @@ where
             }
             Sink::Identity(capped)
         }
-        Encoding::Gzip => Sink::Gzip(MultiGzDecoder::new(capped)),
+        Encoding::Gzip => Sink::Gzip(Box::new(MultiGzDecoder::new(capped))),
     };
     while let Some(frame) = body.frame().await {
         let frame =
@@ -69,7 +71,7 @@ where
 
 enum Sink {
     Identity(Capped),
-    Gzip(MultiGzDecoder<Capped>),
+    Gzip(Box<MultiGzDecoder<Capped>>),
 }
 
 impl Sink {

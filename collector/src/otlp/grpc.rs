@@ -63,7 +63,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 const STREAMS_MAX: u32 = 256;
 
 /// How often a silent connection is asked whether anybody is there.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// Serves until stopped, then until every request has its answer.
 ///

@@ -10,7 +10,7 @@ use crate::demo::recorder::{MS, Recorder, SpanRef};
 use crate::demo::statements;
 
 pub(super) fn record(recorder: &mut Recorder<'_>) {
-    recorder.from_browser(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {
         let at = session(r, gateway, at);
         let orders = Endpoint::plain("POST", "/orders");
         let served = r.call(gateway, Service::Checkout, orders, at, |r, checkout, at| {

@@ -12,7 +12,7 @@ pub(super) fn record(recorder: &mut Recorder<'_>) {
     let page = format!("/account/orders/{n}/invoice");
     let path = format!("/orders/{n}/invoice");
     let endpoint = Endpoint::new("GET", "/account/orders/:id/invoice", &page);
-    recorder.from_browser(endpoint, |r, gateway, at| {
+    recorder.visit(endpoint, |r, gateway, at| {
         let at = session(r, gateway, at);
         let invoice = Endpoint::new("GET", "/orders/{id}/invoice", &path);
         let served = r.call(

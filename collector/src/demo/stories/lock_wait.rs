@@ -24,7 +24,7 @@ const NETWORK: Network = Network {
 };
 
 pub(super) fn record(recorder: &mut Recorder<'_>) {
-    recorder.from_browser(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {
         r.redis(gateway, "GET", "session:4c7b1e02d9a3f586", at + MS / 2);
         let orders = Endpoint::plain("POST", "/orders");
         r.call_over(

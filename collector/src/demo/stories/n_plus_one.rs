@@ -11,7 +11,7 @@ use crate::demo::statements;
 pub(super) const N_PRODUCTS: usize = 30;
 
 pub(super) fn record(recorder: &mut Recorder<'_>) {
-    recorder.from_browser(Endpoint::plain("GET", "/deals"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("GET", "/deals"), |r, gateway, at| {
         let at = session(r, gateway, at);
         let deals = Endpoint::plain("GET", "/deals");
         let served = r.call(gateway, Service::Catalog, deals, at, |r, catalog, at| {

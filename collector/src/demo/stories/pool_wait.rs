@@ -9,7 +9,7 @@ use crate::demo::statements;
 
 pub(super) fn record(recorder: &mut Recorder<'_>) {
     let path = format!("/carts/{:08x}", recorder.rng().u32(..));
-    recorder.from_browser(Endpoint::plain("GET", "/cart"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("GET", "/cart"), |r, gateway, at| {
         let at = session(r, gateway, at);
         let cart = Endpoint::new("GET", "/carts/{id}", &path);
         let served = r.call(gateway, Service::Checkout, cart, at, |r, checkout, at| {

@@ -19,7 +19,7 @@ const TRIES: [(Outcome, f64, u64); 4] = [
 const TIMEOUT: u64 = 1_000 * MS;
 
 pub(super) fn record(recorder: &mut Recorder<'_>) {
-    recorder.from_browser(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {
+    recorder.visit(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {
         let at = session(r, gateway, at);
         let orders = Endpoint::plain("POST", "/orders");
         let served = r.call(gateway, Service::Checkout, orders, at, |r, checkout, at| {
