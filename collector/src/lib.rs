@@ -16,6 +16,8 @@ mod metrics;
 pub mod otlp;
 mod server;
 pub mod shutdown;
+#[cfg(test)]
+mod testing;
 
 use std::io;
 use std::sync::Arc;

@@ -11,9 +11,9 @@ use crate::Config;
 #[derive(Debug)]
 pub struct Listeners {
     /// OTLP/gRPC.
-    pub otlp_grpc: TcpListener,
+    pub grpc: TcpListener,
     /// OTLP/HTTP.
-    pub otlp_http: TcpListener,
+    pub http: TcpListener,
     /// Pages and query APIs.
     pub ui: TcpListener,
 }
@@ -47,8 +47,8 @@ impl Listeners {
     /// When one of them cannot be bound; the others are free again.
     pub async fn bind(config: &Config) -> Result<Self, BindError> {
         Ok(Self {
-            otlp_grpc: bind("otlp-grpc", config.otlp_grpc).await?,
-            otlp_http: bind("otlp-http", config.otlp_http).await?,
+            grpc: bind("otlp-grpc", config.otlp_grpc).await?,
+            http: bind("otlp-http", config.otlp_http).await?,
             ui: bind("ui", config.ui).await?,
         })
     }
@@ -59,8 +59,8 @@ impl Listeners {
     /// When the operating system does not say.
     pub fn addresses(&self) -> io::Result<Addresses> {
         Ok(Addresses {
-            otlp_grpc: self.otlp_grpc.local_addr()?,
-            otlp_http: self.otlp_http.local_addr()?,
+            otlp_grpc: self.grpc.local_addr()?,
+            otlp_http: self.http.local_addr()?,
             ui: self.ui.local_addr()?,
         })
     }

@@ -67,7 +67,7 @@ fn start(
     let mut parts = JoinSet::new();
 
     let receiver = grpc::Receiver::new(Arc::clone(&ingest), &addresses.http_endpoint());
-    let grpc = grpc::serve(listeners.otlp_grpc, receiver, stop.clone());
+    let grpc = grpc::serve(listeners.grpc, receiver, stop.clone());
     parts.spawn(async {
         grpc.await.map_err(|source| RunError::Listener {
             part: "OTLP/gRPC",
@@ -75,7 +75,7 @@ fn start(
         })
     });
 
-    let http = http_server::serve(listeners.otlp_http, http::router(ingest), stop.clone());
+    let http = http_server::serve(listeners.http, http::router(ingest), stop.clone());
     parts.spawn(async {
         http.await;
         Ok(())

@@ -234,3 +234,6 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .map_or(&b""[..], HeaderValue::as_bytes);
     value.starts_with(b"application/grpc")
 }
+
+#[cfg(test)]
+mod tests;

@@ -228,96 +228,70 @@ mod tests {
     use super::*;
     use longpole_storage::StorageError;
 
-    #[test]
-    fn only_what_may_go_well_the_next_time_is_retried() {
-        let storage_full = StorageError::Busy {
-            waiting_bytes: 9,
-            limit_bytes: 8,
-        };
-        let cases = [
-            (
-                Refusal::Undecodable("x".to_owned()),
-                Code::InvalidArgument,
-                400,
-                false,
-            ),
+    fn for_good() -> Vec<(Refusal, Code, u16)> {
+        let text = || "x".to_owned();
+        vec![
+            (Refusal::Undecodable(text()), Code::InvalidArgument, 400),
             (
                 Refusal::TooLarge { limit_bytes: 9 },
                 Code::ResourceExhausted,
                 413,
-                false,
             ),
-            (
-                Refusal::ContentType("text/html".to_owned()),
-                Code::InvalidArgument,
-                415,
-                false,
-            ),
-            (
-                Refusal::ContentEncoding("br".to_owned()),
-                Code::Unimplemented,
-                415,
-                false,
-            ),
-            (
-                Refusal::NotTraces("metrics"),
-                Code::Unimplemented,
-                404,
-                false,
-            ),
+            (Refusal::ContentType(text()), Code::InvalidArgument, 415),
+            (Refusal::ContentEncoding(text()), Code::Unimplemented, 415),
+            (Refusal::NotTraces("metrics"), Code::Unimplemented, 404),
             (
                 Refusal::Path {
-                    path: "/x".to_owned(),
-                    expected: "/y",
+                    path: text(),
+                    expected: "y",
                 },
                 Code::Unimplemented,
                 404,
-                false,
             ),
+            (Refusal::Method(text()), Code::Unimplemented, 405),
             (
-                Refusal::Method("GET".to_owned()),
-                Code::Unimplemented,
-                405,
-                false,
-            ),
-            (
-                Refusal::Busy { limit_bytes: 9 },
-                Code::Unavailable,
-                503,
-                true,
-            ),
-            (
-                Refusal::Slow {
-                    waited: Duration::from_secs(30),
+                Refusal::NotGrpc {
+                    http_endpoint: text(),
                 },
-                Code::Unavailable,
-                503,
-                true,
+                Code::InvalidArgument,
+                415,
             ),
-            (Refusal::from(storage_full), Code::Unavailable, 503, true),
-            (
-                Refusal::from(StorageError::Closed),
-                Code::Unavailable,
-                503,
-                true,
-            ),
-            (
-                Refusal::from(StorageError::Damaged {
-                    what: "block".to_owned(),
-                }),
-                Code::Unavailable,
-                503,
-                true,
-            ),
-        ];
-        for (refusal, code, http, retryable) in cases {
+        ]
+    }
+
+    fn only_now() -> Vec<Refusal> {
+        vec![
+            Refusal::Busy { limit_bytes: 9 },
+            Refusal::Slow {
+                waited: Duration::from_secs(30),
+            },
+            Refusal::from(StorageError::Busy {
+                waiting_bytes: 9,
+                limit_bytes: 8,
+            }),
+            Refusal::from(StorageError::Closed),
+            Refusal::from(StorageError::Damaged {
+                what: "block".to_owned(),
+            }),
+        ]
+    }
+
+    #[test]
+    fn only_what_may_go_well_the_next_time_is_retried() {
+        let only_now = only_now()
+            .into_iter()
+            .map(|refusal| (refusal, Code::Unavailable, 503, true));
+        let for_good = for_good()
+            .into_iter()
+            .map(|(refusal, code, http)| (refusal, code, http, false));
+        for (refusal, code, http, is_retryable) in for_good.chain(only_now) {
             let reply = reply(&refusal);
             assert_eq!(
                 (reply.code, reply.http.as_u16()),
                 (code, http),
                 "{refusal:?}"
             );
-            assert_eq!(reply.retry_after.is_some(), retryable, "{refusal:?}");
+            assert_eq!(reply.retry_after.is_some(), is_retryable, "{refusal:?}");
             let status = grpc_status(&refusal);
             assert_eq!(status.code(), code);
             assert_eq!(
