@@ -180,3 +180,6 @@ async fn close(store: Arc<dyn Store>, stopping: Instant) -> Result<(), RunError>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
