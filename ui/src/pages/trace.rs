@@ -1,0 +1,220 @@
+//! The trace page: why this request was slow, in words, then as a picture, then every span.
+
+mod row;
+#[cfg(test)]
+mod tests;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use longpole_analysis::format::{duration, label, percent, span_label};
+use longpole_analysis::{FindingKind, Phrase};
+use longpole_proto::UnixNanos;
+
+use crate::error::UiError;
+use crate::extract::{Pairs, TraceIdPath};
+use crate::format::{filters, iso, utc};
+use crate::pages::span::SpanDetails;
+use crate::palette::Palette;
+use crate::site::{Frame, Loaded, Site, html};
+use crate::timeline::{Options, Percent, ROW_PX, Timeline};
+use crate::trace_view::{SpanRef, SpanRefs, TraceView};
+use crate::{Urls, palette};
+use row::RowView;
+
+/// How long after its newest span a trace may still get more.
+const YOUNG_NANOS: u64 = 10_000_000_000;
+/// How many services the bar names; the rest are one.
+const SHARES_MAX: usize = 12;
+/// From this share on, in percent, a service's name fits into the bar.
+const NAMED_SHARE: f64 = 6.0;
+/// How many findings are shown; all are in the JSON.
+const FINDINGS_MAX: usize = 12;
+
+#[derive(Template)]
+#[template(path = "pages/trace.html")]
+struct TracePage<'a> {
+    frame: Frame<'a>,
+    loaded: &'a Loaded,
+    facts: Facts,
+    /// How long ago the newest span came, when that was just now.
+    young: Option<String>,
+    show_hot: String,
+    shares: Vec<Share>,
+    findings: Vec<FindingView>,
+    n_more_findings: u64,
+    analysis_href: String,
+    timeline: &'a Timeline,
+    rows: Vec<RowView>,
+    /// How many rows stand for how many spans.
+    status: String,
+    span: Option<SpanDetails>,
+    /// The span that was asked for and is not there.
+    missing_span: Option<SpanRef>,
+    reload: String,
+}
+
+struct Facts {
+    service: String,
+    operation: String,
+    took: String,
+    start: String,
+    start_iso: String,
+    n_spans: u64,
+    n_services: u64,
+    n_errors: u64,
+    n_duplicates: u64,
+    depth: u64,
+    json_href: String,
+}
+
+/// A service's part of the critical path.
+struct Share {
+    class: String,
+    width: Percent,
+    /// Name and share.
+    text: String,
+    took: String,
+    is_named: bool,
+}
+
+struct FindingView {
+    is_error: bool,
+    kind: &'static str,
+    text: String,
+    saved: Option<String>,
+    href: Option<String>,
+}
+
+/// The page of a trace.
+pub(crate) async fn page(
+    State(site): State<Site>,
+    TraceIdPath(trace_id): TraceIdPath,
+    Pairs(pairs): Pairs,
+) -> Result<Response, UiError> {
+    let view = TraceView::read(&pairs).map_err(UiError::Parameters)?;
+    let page = site.read(move |site| render(site.urls(), &site.load(trace_id)?, &view, site.now())).await?;
+    Ok(html(page))
+}
+
+/// Renders a trace's page as `view` asks for it.
+fn render(urls: &Urls, loaded: &Loaded, view: &TraceView, now: UnixNanos) -> Result<String, UiError> {
+    let Loaded { stored, trace, analysis } = loaded;
+    let refs = SpanRefs::of(trace);
+    let selected = view.span.and_then(|span| refs.find(span));
+    let options = Options { selected, expanded: view.expansions(&refs) };
+    let timeline = Timeline::of(trace, analysis, &options);
+    let palette = palette(loaded);
+    let rows = row::rows(&row::Context { urls, loaded, refs: &refs, view, palette: &palette, timeline: &timeline });
+    let facts = facts(urls, loaded);
+    let hot = refs.name(analysis.hops[analysis.slowest_hop].entry_idx);
+    let age = now.nanos_since(stored.last_received);
+    let mut frame = Frame::new(urls, format!("{} {} {}", facts.service, facts.operation, facts.took));
+    frame.id = trace.id().to_string();
+    let page = TracePage {
+        frame,
+        facts,
+        young: (age < YOUNG_NANOS).then(|| duration(age)),
+        show_hot: Urls::row(hot),
+        shares: shares(loaded, &palette),
+        findings: findings(urls, loaded, &refs, view),
+        n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX) as u64,
+        analysis_href: urls.api_analysis(trace.id()),
+        status: status(&timeline, trace.len()),
+        rows,
+        span: selected.map(|span_idx| {
+            SpanDetails::of(urls, loaded, &refs, view, span_idx, palette.class(trace.service(span_idx)))
+        }),
+        missing_span: view.span.filter(|_| selected.is_none()),
+        reload: urls.trace_view(trace.id(), view),
+        loaded,
+        timeline: &timeline,
+    };
+    Ok(page.render()?)
+}
+
+/// The colours of a trace's services, by critical time.
+pub(crate) fn palette(loaded: &Loaded) -> palette::Palette<'_> {
+    let services = loaded.trace.services();
+    Palette::of(loaded.analysis.services.iter().map(|share| services[share.service_idx].as_str()))
+}
+
+fn facts(urls: &Urls, Loaded { trace, analysis, .. }: &Loaded) -> Facts {
+    let root = trace.request_root();
+    let depth = (0..trace.len()).map(|span_idx| trace.depth(span_idx)).max().unwrap_or(0);
+    Facts {
+        service: label(trace.service(root)).into_owned(),
+        operation: label(&trace.span(root).name).into_owned(),
+        took: duration(analysis.duration_nanos),
+        start: utc(trace.span(root).start),
+        start_iso: iso(trace.span(root).start),
+        n_spans: trace.len() as u64,
+        n_services: trace.services().len() as u64,
+        n_errors: trace.n_errors() as u64,
+        n_duplicates: trace.n_duplicates(),
+        depth: depth as u64 + 1,
+        json_href: urls.api_trace(trace.id()),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of a bar's width")]
+fn shares(Loaded { trace, analysis, .. }: &Loaded, palette: &Palette<'_>) -> Vec<Share> {
+    let total = analysis.duration_nanos;
+    let on_path: Vec<_> = analysis.services.iter().filter(|share| share.critical_nanos > 0).collect();
+    let (named, others) = on_path.split_at(on_path.len().min(SHARES_MAX));
+    let share = |name: &str, class: String, nanos: u64| {
+        let width = nanos as f64 * 100.0 / total.max(1) as f64;
+        Share {
+            class,
+            width: Percent(width),
+            text: format!("{name} {}", percent(nanos, total)),
+            took: duration(nanos),
+            is_named: width >= NAMED_SHARE,
+        }
+    };
+    let mut shares: Vec<Share> = named
+        .iter()
+        .map(|service| {
+            let name = &trace.services()[service.service_idx];
+            share(&label(name), palette.class(name), service.critical_nanos)
+        })
+        .collect();
+    if !others.is_empty() {
+        let nanos = others.iter().map(|service| service.critical_nanos).sum();
+        shares.push(share(&format!("{} more services", others.len()), "s8".to_owned(), nanos));
+    }
+    shares
+}
+
+fn findings(urls: &Urls, loaded: &Loaded, refs: &SpanRefs<'_>, view: &TraceView) -> Vec<FindingView> {
+    let shown = loaded.analysis.findings.iter().take(FINDINGS_MAX);
+    shown
+        .map(|finding| FindingView {
+            is_error: finding.kind == FindingKind::Errors,
+            kind: finding.kind.name(),
+            text: finding.text.clone(),
+            saved: (finding.saved_nanos > 0).then(|| duration(finding.saved_nanos)),
+            href: finding.span_idxs.first().map(|&span_idx| {
+                let span = refs.name(span_idx);
+                urls.trace_view(loaded.trace.id(), &view.with_span(span)) + &Urls::row(span)
+            }),
+        })
+        .collect()
+}
+
+fn status(timeline: &Timeline, n_spans: usize) -> String {
+    use longpole_analysis::format::count;
+    let (n_shown, n_spans) = (timeline.n_spans_shown() as u64, n_spans as u64);
+    if n_shown == n_spans {
+        return match n_spans {
+            1 => "the only span is shown".to_owned(),
+            _ => format!("all {} spans shown", count(n_spans)),
+        };
+    }
+    format!("{} rows stand for {} spans", count(timeline.rows.len() as u64), count(n_spans))
+}
+
+/// What the slowest hop is called where there is no room for a sentence.
+fn hot_label(Loaded { trace, analysis, .. }: &Loaded) -> String {
+    span_label(trace, analysis.hops[analysis.slowest_hop].entry_idx)
+}
