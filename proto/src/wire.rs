@@ -9,7 +9,11 @@ mod encode;
 mod reader;
 mod rejections;
 mod request;
+#[cfg(test)]
+pub(crate) mod samples;
 mod span;
+#[cfg(test)]
+mod tests;
 
 pub use decode::{VALUE_DEPTH_MAX, decode_traces};
 pub use encode::{encode_traces, to_messages};
