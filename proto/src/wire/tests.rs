@@ -72,7 +72,7 @@ fn own_fields(bytes: &[u8], group: &Reader<'_>) -> Vec<u8> {
         .collect()
 }
 
-fn nested<'a>(message: Reader<'a>, number: u32) -> impl Iterator<Item = Reader<'a>> {
+fn nested(message: Reader<'_>, number: u32) -> impl Iterator<Item = Reader<'_>> {
     let fields = message.map(|field| field.expect("a field"));
     fields
         .filter(move |field| field.number == number)
