@@ -1,8 +1,11 @@
 //! How numbers and times read on pages. Rounding happens here and in
 //! [`longpole_analysis::format`], nowhere else.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use longpole_analysis::format::count;
 use longpole_proto::UnixNanos;
 
 /// A point in time with milliseconds: `22 Nov 2026 01:47:54.755`.
@@ -30,28 +33,31 @@ fn strftime(time: UnixNanos, format: &str) -> String {
     timestamp.to_zoned(TimeZone::UTC).strftime(format).to_string()
 }
 
-/// The filters templates use.
-#[expect(clippy::unnecessary_wraps, reason = "askama's filters give results")]
-pub(crate) mod filters {
-    use askama::Values;
-    use longpole_analysis::format;
+/// A number with its thousands apart, and its noun's ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Count(pub(crate) u64);
 
-    /// A duration for people: `31 ms`.
-    #[askama::filter_fn]
-    pub(crate) fn took(nanos: &u64, _: &dyn Values) -> askama::Result<String> {
-        Ok(format::duration(*nanos))
+impl Count {
+    /// Whether there is none.
+    pub(crate) fn is_zero(&self) -> bool {
+        self.0 == 0
     }
 
-    /// A number with its thousands apart: `1,240`.
-    #[askama::filter_fn]
-    pub(crate) fn count(number: &u64, _: &dyn Values) -> askama::Result<String> {
-        Ok(format::count(*number))
+    /// The ending of the noun behind it.
+    pub(crate) fn s(&self) -> &'static str {
+        if self.0 == 1 { "" } else { "s" }
     }
+}
 
-    /// The ending of a noun's plural: nothing for one, else `s`.
-    #[askama::filter_fn]
-    pub(crate) fn s(number: &u64, _: &dyn Values) -> askama::Result<&'static str> {
-        Ok(if *number == 1 { "" } else { "s" })
+impl From<usize> for Count {
+    fn from(number: usize) -> Self {
+        Self(number as u64)
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&count(self.0))
     }
 }
 

@@ -124,7 +124,7 @@ impl SearchForm {
 
     /// This form's first page.
     #[must_use]
-    pub(crate) fn from_the_start(&self) -> Self {
+    pub(crate) fn first_page(&self) -> Self {
         Self { after: String::new(), ..self.clone() }
     }
 

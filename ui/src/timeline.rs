@@ -48,8 +48,19 @@ pub(crate) struct Timeline {
     pub(crate) rows: Vec<Row>,
     /// The critical path as an SVG path, 1000 wide and [`ROW_PX`] high per row.
     pub(crate) path: String,
-    /// Where the slowest hop's entry lies in time: left and width.
-    pub(crate) band: Option<(Percent, Percent)>,
+    /// Where the slowest hop's entry lies in time.
+    pub(crate) band: Option<Band>,
+}
+
+/// A stretch of the timeline over all rows; the line of the critical path has the same units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Band {
+    /// From here, in thousandths of the width.
+    pub(crate) left: Percent,
+    /// To here.
+    pub(crate) right: Percent,
+    /// So wide.
+    pub(crate) width: Percent,
 }
 
 impl Timeline {
@@ -64,7 +75,11 @@ impl Timeline {
         let (rows, row_of) = rows::rows(&tree, &story, &window, options.selected);
         let entry = trace.span(entry_idx);
         let band = match window.place(entry.start, entry.end) {
-            Place::Inside(left, width) => Some((left, width)),
+            Place::Inside(Percent(left), Percent(width)) => Some(Band {
+                left: Percent(left * 10.0),
+                right: Percent((left + width) * 10.0),
+                width: Percent(width * 10.0),
+            }),
             Place::Before(_) | Place::After(_) => None,
         };
         Self {

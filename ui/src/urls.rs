@@ -124,9 +124,9 @@ impl Urls {
         format!("{}?span={span_id}", self.trace(trace_id))
     }
 
-    /// A span's details alone, without a page around.
-    pub(crate) fn span_fragment(&self, trace_id: TraceId, span: SpanRef) -> String {
-        format!("{}/span/{span}", self.trace(trace_id))
+    /// Where spans' details are alone, without a page around: a span's name goes behind it.
+    pub(crate) fn span_fragments(&self, trace_id: TraceId) -> String {
+        format!("{}/span/", self.trace(trace_id))
     }
 
     /// A span's row, on its trace's page.
@@ -194,7 +194,7 @@ mod tests {
             urls.trace(trace_id()),
             urls.trace_view(trace_id(), &TraceView::default().with_span(span)),
             urls.span_of(trace_id(), span.span_id),
-            urls.span_fragment(trace_id(), span),
+            urls.span_fragments(trace_id()),
             urls.api_search(&form),
             urls.api_trace(trace_id()),
             urls.api_span(trace_id(), span),

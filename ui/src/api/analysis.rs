@@ -21,7 +21,7 @@ struct Document<'a> {
     culprit: Culprit<'a>,
     verdict: String,
     critical_path: Vec<Section>,
-    services: Vec<Service<'a>>,
+    services: Vec<ServiceShare<'a>>,
     hops: Vec<Hop<'a>>,
     findings: Vec<Finding<'a>>,
 }
@@ -56,7 +56,7 @@ struct Section {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Service<'a> {
+struct ServiceShare<'a> {
     service: &'a str,
     critical_nanos: u64,
     self_nanos: u64,
@@ -140,7 +140,7 @@ fn document(Loaded { trace, analysis, .. }: &Loaded) -> Document<'_> {
         services: analysis
             .services
             .iter()
-            .map(|share| Service {
+            .map(|share| ServiceShare {
                 service: &trace.services()[share.service_idx],
                 critical_nanos: share.critical_nanos,
                 self_nanos: share.self_nanos,

@@ -59,7 +59,6 @@ struct Culprit<'a> {
 }
 
 /// Writes services and their times as one object, most time first.
-#[expect(clippy::ptr_arg, clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference to the field")]
 fn by_service<S: Serializer>(shares: &&[(String, u64)], to: S) -> Result<S::Ok, S::Error> {
     let mut map = to.serialize_map(Some(shares.len()))?;
     for (service, nanos) in *shares {

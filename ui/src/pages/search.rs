@@ -8,15 +8,14 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use longpole_analysis::format::count;
 use longpole_storage::SearchResult;
 
 use crate::error::{BadParameter, UiError};
 use crate::extract::Pairs;
-use crate::format::{filters, utc};
+use crate::format::{Count, utc};
 use crate::search_form::{LASTS, LIMITS, SORTS, SearchForm};
 use crate::site::{Frame, Site, html};
-use crate::{ReceiverStatus, Urls};
+use crate::ReceiverStatus;
 use row::RequestView;
 
 /// How many services and operations the form offers; beyond that one types.
@@ -49,6 +48,8 @@ struct SearchPage<'a> {
 struct EmptyPage<'a> {
     frame: Frame<'a>,
     receivers: ReceiverStatus,
+    n_accepted: Count,
+    n_refused: Count,
     last_refusal: Option<String>,
 }
 
@@ -107,7 +108,7 @@ fn found(
     let requests = result.map(|result| result.requests.as_slice()).unwrap_or_default();
     let heading = match result {
         None => "This search means nothing".to_owned(),
-        Some(result) => heading(form, requests.len() as u64, result.matched),
+        Some(result) => heading(form, requests.len(), result.matched),
     };
     let page = SearchPage {
         frame: Frame::new(urls, "Requests"),
@@ -122,7 +123,7 @@ fn found(
         clear_href: form.is_narrow().then(|| urls.search()),
         rows: row::rows(urls, requests, now),
         next: result.and_then(|result| result.next.as_ref()).map(|after| urls.search_for(&form.page(after))),
-        first: (!form.after.is_empty()).then(|| urls.search_for(&form.from_the_start())),
+        first: (!form.after.is_empty()).then(|| urls.search_for(&form.first_page())),
         is_complete: result.is_none_or(|result| result.complete),
         json_href: urls.api_search(form),
         form,
@@ -135,19 +136,20 @@ fn empty(site: &Site) -> Result<String, UiError> {
     let page = EmptyPage {
         frame: Frame::new(site.urls(), "Waiting for spans"),
         last_refusal: receivers.last_refusal.as_ref().map(|(time, why)| format!("{why} ({} UTC)", utc(*time))),
+        n_accepted: Count(receivers.spans_accepted),
+        n_refused: Count(receivers.spans_refused),
         receivers,
     };
     Ok(page.render()?)
 }
 
-fn heading(form: &SearchForm, n: u64, matched: Option<u64>) -> String {
-    let noun = |n: u64| if n == 1 { "request" } else { "requests" };
-    match matched {
+fn heading(form: &SearchForm, n: usize, matched: Option<u64>) -> String {
+    let shown = Count::from(n);
+    match matched.map(Count).filter(|matched| *matched > shown) {
         _ if n == 0 && !form.after.is_empty() => "No more requests".to_owned(),
         _ if n == 0 => "No request matches".to_owned(),
-        Some(matched) if matched == n => format!("{} {}", count(n), noun(n)),
-        Some(matched) => format!("{} of {} requests", count(n), count(matched)),
-        None => format!("{} {}", count(n), noun(n)),
+        None => format!("{shown} request{}", shown.s()),
+        Some(matched) => format!("{shown} of {matched} requests"),
     }
 }
 

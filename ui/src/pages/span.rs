@@ -11,7 +11,7 @@ use longpole_proto::{Attributes, Event, Span, UnixNanos};
 use crate::Urls;
 use crate::error::UiError;
 use crate::extract::{Pairs, SpanPath, TraceIdPath};
-use crate::format::filters;
+use crate::format::Count;
 use crate::search_form::SearchForm;
 use crate::site::{Loaded, Site, html};
 use crate::timeline::{Percent, Window};
@@ -49,10 +49,10 @@ pub(crate) struct SpanDetails {
     status_message: String,
     exceptions: Vec<ExceptionView>,
     events: Vec<EventView>,
-    n_more_events: u64,
+    n_more_events: Count,
     attributes: AttributesView,
     links: Vec<LinkView>,
-    n_more_links: u64,
+    n_more_links: Count,
     resource: AttributesView,
     scope: AttributesView,
     ids: Vec<IdView>,
@@ -94,11 +94,10 @@ struct IdView {
     href: Option<String>,
 }
 
-#[derive(Default)]
 struct AttributesView {
     pairs: Vec<(String, ValueView)>,
-    n_more: u64,
-    n_dropped: u64,
+    n_more: Count,
+    n_dropped: Count,
 }
 
 impl AttributesView {
@@ -109,13 +108,13 @@ impl AttributesView {
                 .take(n_max)
                 .map(|attribute| (label(&attribute.key).into_owned(), ValueView::of(&attribute.value)))
                 .collect(),
-            n_more: attributes.len().saturating_sub(n_max) as u64,
-            n_dropped: u64::from(n_dropped),
+            n_more: attributes.len().saturating_sub(n_max).into(),
+            n_dropped: Count(n_dropped.into()),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.pairs.is_empty() && self.n_dropped == 0
+        self.pairs.is_empty() && self.n_dropped.is_zero()
     }
 }
 
@@ -181,7 +180,7 @@ impl SpanDetails {
             waiting: (nanos > self_nanos).then(|| duration(nanos - self_nanos)),
             is_error: span.is_error(),
             status_message: ValueView::text(&span.status.message).short,
-            n_more_events: span.events.len().saturating_sub(EVENTS_MAX) as u64,
+            n_more_events: span.events.len().saturating_sub(EVENTS_MAX).into(),
             exceptions: exceptions.into_iter().take(EVENTS_MAX).map(|event| exception(span, event)).collect(),
             events: events
                 .into_iter()
@@ -198,7 +197,7 @@ impl SpanDetails {
                 .collect(),
             attributes: AttributesView::of(&span.attributes, span.dropped_attributes_count, ATTRIBUTES_MAX),
             links: links(urls, span),
-            n_more_links: span.links.len().saturating_sub(LINKS_MAX) as u64,
+            n_more_links: span.links.len().saturating_sub(LINKS_MAX).into(),
             resource: AttributesView::of(&resource.attributes, resource.dropped_attributes_count, ATTRIBUTES_MAX),
             scope: scope_view(scope),
             ids: ids(urls, loaded, refs, view, span_idx),

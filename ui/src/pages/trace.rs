@@ -7,17 +7,17 @@ mod tests;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use longpole_analysis::format::{duration, label, percent, span_label};
+use longpole_analysis::format::{duration, label, percent};
 use longpole_analysis::{FindingKind, Phrase};
 use longpole_proto::UnixNanos;
 
 use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
-use crate::format::{filters, iso, utc};
+use crate::format::{Count, iso, utc};
 use crate::pages::span::SpanDetails;
 use crate::palette::Palette;
 use crate::site::{Frame, Loaded, Site, html};
-use crate::timeline::{Options, Percent, ROW_PX, Timeline};
+use crate::timeline::{Options, Percent, Timeline};
 use crate::trace_view::{SpanRef, SpanRefs, TraceView};
 use crate::{Urls, palette};
 use row::RowView;
@@ -42,9 +42,12 @@ struct TracePage<'a> {
     show_hot: String,
     shares: Vec<Share>,
     findings: Vec<FindingView>,
-    n_more_findings: u64,
+    n_more_findings: Count,
     analysis_href: String,
     timeline: &'a Timeline,
+    /// The axis: where and what; and what stands at its end.
+    ticks: Vec<(Percent, String)>,
+    end: String,
     rows: Vec<RowView>,
     /// How many rows stand for how many spans.
     status: String,
@@ -60,11 +63,11 @@ struct Facts {
     took: String,
     start: String,
     start_iso: String,
-    n_spans: u64,
-    n_services: u64,
-    n_errors: u64,
-    n_duplicates: u64,
-    depth: u64,
+    n_spans: Count,
+    n_services: Count,
+    n_errors: Count,
+    n_duplicates: Count,
+    depth: Count,
     json_href: String,
 }
 
@@ -118,7 +121,7 @@ fn render(urls: &Urls, loaded: &Loaded, view: &TraceView, now: UnixNanos) -> Res
         show_hot: Urls::row(hot),
         shares: shares(loaded, &palette),
         findings: findings(urls, loaded, &refs, view),
-        n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX) as u64,
+        n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX).into(),
         analysis_href: urls.api_analysis(trace.id()),
         status: status(&timeline, trace.len()),
         rows,
@@ -128,6 +131,8 @@ fn render(urls: &Urls, loaded: &Loaded, view: &TraceView, now: UnixNanos) -> Res
         missing_span: view.span.filter(|_| selected.is_none()),
         reload: urls.trace_view(trace.id(), view),
         loaded,
+        ticks: timeline.ticks.iter().map(|tick| (tick.left, tick_text(tick.nanos))).collect(),
+        end: duration(timeline.window.nanos()),
         timeline: &timeline,
     };
     Ok(page.render()?)
@@ -148,11 +153,11 @@ fn facts(urls: &Urls, Loaded { trace, analysis, .. }: &Loaded) -> Facts {
         took: duration(analysis.duration_nanos),
         start: utc(trace.span(root).start),
         start_iso: iso(trace.span(root).start),
-        n_spans: trace.len() as u64,
-        n_services: trace.services().len() as u64,
-        n_errors: trace.n_errors() as u64,
-        n_duplicates: trace.n_duplicates(),
-        depth: depth as u64 + 1,
+        n_spans: trace.len().into(),
+        n_services: trace.services().len().into(),
+        n_errors: trace.n_errors().into(),
+        n_duplicates: Count(trace.n_duplicates()),
+        depth: Count::from(depth + 1),
         json_href: urls.api_trace(trace.id()),
     }
 }
@@ -203,18 +208,16 @@ fn findings(urls: &Urls, loaded: &Loaded, refs: &SpanRefs<'_>, view: &TraceView)
 }
 
 fn status(timeline: &Timeline, n_spans: usize) -> String {
-    use longpole_analysis::format::count;
-    let (n_shown, n_spans) = (timeline.n_spans_shown() as u64, n_spans as u64);
-    if n_shown == n_spans {
-        return match n_spans {
-            1 => "the only span is shown".to_owned(),
-            _ => format!("all {} spans shown", count(n_spans)),
-        };
+    let n_rows = Count::from(timeline.rows.len());
+    if timeline.n_spans_shown() < n_spans {
+        return format!("{n_rows} rows stand for {} spans", Count::from(n_spans));
     }
-    format!("{} rows stand for {} spans", count(timeline.rows.len() as u64), count(n_spans))
+    match n_spans {
+        1 => "the only span is shown".to_owned(),
+        n => format!("all {} spans shown", Count::from(n)),
+    }
 }
 
-/// What the slowest hop is called where there is no room for a sentence.
-fn hot_label(Loaded { trace, analysis, .. }: &Loaded) -> String {
-    span_label(trace, analysis.hops[analysis.slowest_hop].entry_idx)
+fn tick_text(nanos: u64) -> String {
+    if nanos == 0 { "0".to_owned() } else { duration(nanos) }
 }

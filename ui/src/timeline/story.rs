@@ -121,17 +121,14 @@ impl Story {
             } else {
                 None
             };
-            match item {
-                Some(item) => {
-                    fold(&mut items, &mut folded, node, folded_from, page);
-                    items.push(item);
+            if let Some(item) = item {
+                fold(&mut items, &mut folded, node, folded_from, page);
+                items.push(item);
+            } else {
+                if folded.is_empty() {
+                    folded_from = at;
                 }
-                None => {
-                    if folded.is_empty() {
-                        folded_from = at;
-                    }
-                    folded.push(child);
-                }
+                folded.push(child);
             }
         }
         fold(&mut items, &mut folded, node, folded_from, page);

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use longpole_proto::AttributeValue;
 
+use crate::format::Count;
+
 /// How many bytes of a value are shown at first.
 const SHORT_BYTES: usize = 2 * 1024;
 /// How many are shown on demand; beyond that there is the JSON.
@@ -19,7 +21,7 @@ pub(crate) struct ValueView {
     /// All of it when `short` is not, cut where even that is too long.
     pub(crate) full: Option<String>,
     /// How many bytes there are, when not even `full` has them all.
-    pub(crate) n_bytes: Option<u64>,
+    pub(crate) n_bytes: Option<Count>,
     /// Where it leads, when it is an http or https address.
     pub(crate) href: Option<String>,
 }
@@ -41,7 +43,7 @@ impl ValueView {
         Self {
             short: if is_long { format!("{}…", prefix(text, SHORT_BYTES)) } else { text.to_owned() },
             full: is_long.then(|| prefix(text, FULL_BYTES).to_owned()),
-            n_bytes: (text.len() > FULL_BYTES).then_some(text.len() as u64),
+            n_bytes: (text.len() > FULL_BYTES).then(|| text.len().into()),
             href: is_web_address(text).then(|| text.to_owned()),
         }
     }
@@ -76,7 +78,7 @@ fn write_value(text: &mut String, value: &AttributeValue) {
             bytes.iter().take(FULL_BYTES / 2).try_for_each(|byte| write!(text, "{byte:02x}"))
         }
         AttributeValue::Array(values) => {
-            write_list(text, ['[', ']'], values, |text, value| write_value(text, value));
+            write_list(text, ['[', ']'], values, write_value);
             Ok(())
         }
         AttributeValue::Map(attributes) => {
@@ -130,7 +132,7 @@ mod tests {
         assert_eq!(middling.n_bytes, None);
         let huge = ValueView::text(&"a".repeat(1_000_000));
         assert_eq!(huge.full.as_ref().map(String::len), Some(FULL_BYTES));
-        assert_eq!(huge.n_bytes, Some(1_000_000));
+        assert_eq!(huge.n_bytes, Some(Count(1_000_000)));
         let list = AttributeValue::Array(vec!["x".repeat(1_000).as_str().into(); 1_000]);
         assert!(ValueView::of(&list).full.is_some_and(|full| full.len() <= FULL_BYTES));
     }
