@@ -17,23 +17,36 @@ pub(crate) struct Asset {
 
 impl Asset {
     const fn new(name: &'static str, content_type: &'static str, content: &'static [u8]) -> Self {
-        Self { name, hash: fnv1a(content), content_type, content }
+        Self {
+            name,
+            hash: fnv1a(content),
+            content_type,
+            content,
+        }
     }
 }
 
-pub(crate) static CSS: Asset =
-    Asset::new("longpole.css", "text/css; charset=utf-8", include_bytes!("../assets/longpole.css"));
+pub(crate) static CSS: Asset = Asset::new(
+    "longpole.css",
+    "text/css; charset=utf-8",
+    include_bytes!("../assets/longpole.css"),
+);
 pub(crate) static JS: Asset = Asset::new(
     "longpole.js",
     "text/javascript; charset=utf-8",
     include_bytes!("../assets/longpole.js"),
 );
-pub(crate) static ICON: Asset =
-    Asset::new("icon.svg", "image/svg+xml", include_bytes!("../assets/icon.svg"));
+pub(crate) static ICON: Asset = Asset::new(
+    "icon.svg",
+    "image/svg+xml",
+    include_bytes!("../assets/icon.svg"),
+);
 
 /// Finds an embedded file by name.
 pub(crate) fn find(name: &str) -> Option<&'static Asset> {
-    [&CSS, &JS, &ICON].into_iter().find(|asset| asset.name == name)
+    [&CSS, &JS, &ICON]
+        .into_iter()
+        .find(|asset| asset.name == name)
 }
 
 /// Answers with an embedded file. Under the URL of its content it never changes; under an older
@@ -59,9 +72,15 @@ pub(crate) fn serve(asset: &'static Asset, version: &str, headers: &HeaderMap) -
         Response::new(Body::from(asset.content))
     };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(asset.content_type),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-    headers.insert(header::ETAG, HeaderValue::from_str(&tag).expect("hex digits in quotes are ASCII"));
+    headers.insert(
+        header::ETAG,
+        HeaderValue::from_str(&tag).expect("hex digits in quotes are ASCII"),
+    );
     response
 }
 
@@ -82,8 +101,16 @@ mod tests {
 
     #[test]
     fn the_files_keep_within_their_budgets() {
-        assert!(CSS.content.len() <= 14 * 1024, "style sheet has {} bytes", CSS.content.len());
-        assert!(JS.content.len() <= 12 * 1024, "script has {} bytes", JS.content.len());
+        assert!(
+            CSS.content.len() <= 14 * 1024,
+            "style sheet has {} bytes",
+            CSS.content.len()
+        );
+        assert!(
+            JS.content.len() <= 12 * 1024,
+            "script has {} bytes",
+            JS.content.len()
+        );
     }
 
     #[test]

@@ -30,11 +30,19 @@ pub(crate) struct BadParameter {
 
 impl BadParameter {
     pub(crate) fn new(name: &str, value: &str, expected: impl Into<String>) -> Self {
-        Self { name: cut(name), value: cut(value), expected: expected.into() }
+        Self {
+            name: cut(name),
+            value: cut(value),
+            expected: expected.into(),
+        }
     }
 
     pub(crate) fn unknown(name: &str, value: &str, known: &[&str]) -> Self {
-        Self::new(name, value, format!("one of the parameters {}", known.join(", ")))
+        Self::new(
+            name,
+            value,
+            format!("one of the parameters {}", known.join(", ")),
+        )
     }
 }
 
@@ -86,9 +94,15 @@ pub(crate) enum UiError {
 fn said(parameters: &[BadParameter]) -> String {
     let say = |bad: &BadParameter| {
         if bad.expected.starts_with("one of the parameters") {
-            format!("{} is not a parameter here: expected {}", bad.name, bad.expected)
+            format!(
+                "{} is not a parameter here: expected {}",
+                bad.name, bad.expected
+            )
         } else {
-            format!("{}={} means nothing: expected {}", bad.name, bad.value, bad.expected)
+            format!(
+                "{}={} means nothing: expected {}",
+                bad.name, bad.value, bad.expected
+            )
         }
     };
     parameters.iter().map(say).collect::<Vec<_>>().join("; ")
@@ -96,7 +110,10 @@ fn said(parameters: &[BadParameter]) -> String {
 
 impl UiError {
     pub(crate) fn trace_id(text: &str, source: IdError) -> Self {
-        Self::TraceId { text: cut(text), source }
+        Self::TraceId {
+            text: cut(text),
+            source,
+        }
     }
 
     pub(crate) fn span(text: &str) -> Self {
@@ -108,17 +125,26 @@ impl UiError {
     }
 
     pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
-        Self::Method { method: cut(method.as_str()), path: cut(path) }
+        Self::Method {
+            method: cut(method.as_str()),
+            path: cut(path),
+        }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoPage { .. } | Self::NoTrace { .. } | Self::NoSpan { .. } => StatusCode::NOT_FOUND,
+            Self::NoPage { .. } | Self::NoTrace { .. } | Self::NoSpan { .. } => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TraceId { .. } | Self::Span { .. } | Self::Parameters(_) => StatusCode::BAD_REQUEST,
+            Self::TraceId { .. } | Self::Span { .. } | Self::Parameters(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::SpanAsProtobuf => StatusCode::NOT_ACCEPTABLE,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -156,7 +182,9 @@ impl UiError {
                 "A trace ID is 32 hex digits that are not all zero, such as \
                  b7ad6b7169203331a1b2c3d4e5f60709; 16 digits are an ID of 64 bits."
             }
-            Self::Span { .. } => "A span ID is 16 hex digits that are not all zero, such as 00f067aa0ba902b7.",
+            Self::Span { .. } => {
+                "A span ID is 16 hex digits that are not all zero, such as 00f067aa0ba902b7."
+            }
             Self::Parameters(_) => "Correct the value or leave the parameter out.",
             Self::SpanAsProtobuf => "Ask for JSON, or for the whole trace.",
             Self::Busy(_) => "Try again in a moment.",
@@ -215,7 +243,9 @@ impl IntoResponse for UiError {
         }
         let mut response = self.status().into_response();
         if matches!(self, Self::Busy(_)) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response.extensions_mut().insert(Carried(Arc::new(self)));
         response
@@ -225,5 +255,8 @@ impl IntoResponse for UiError {
 /// An error and what it comes from, as one text.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    chain
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

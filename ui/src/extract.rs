@@ -12,7 +12,12 @@ async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> 
     let params = RawPathParams::from_request_parts(parts, state).await;
     params
         .ok()
-        .and_then(|params| params.iter().find(|(key, _)| *key == name).map(|(_, text)| text.to_owned()))
+        .and_then(|params| {
+            params
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, text)| text.to_owned())
+        })
         .unwrap_or_default()
 }
 
@@ -25,7 +30,9 @@ impl<S: Send + Sync> FromRequestParts<S> for TraceIdPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, UiError> {
         let text = path_text(parts, state, "trace_id").await;
-        text.parse().map(Self).map_err(|error| UiError::trace_id(&text, error))
+        text.parse()
+            .map(Self)
+            .map_err(|error| UiError::trace_id(&text, error))
     }
 }
 

@@ -29,8 +29,12 @@ pub(crate) fn iso(time: UnixNanos) -> String {
 }
 
 fn strftime(time: UnixNanos, format: &str) -> String {
-    let timestamp = Timestamp::from_nanosecond(i128::from(time.0)).expect("2554 is before the year 9999");
-    timestamp.to_zoned(TimeZone::UTC).strftime(format).to_string()
+    let timestamp =
+        Timestamp::from_nanosecond(i128::from(time.0)).expect("2554 is before the year 9999");
+    timestamp
+        .to_zoned(TimeZone::UTC)
+        .strftime(format)
+        .to_string()
 }
 
 /// A number with its thousands apart, and its noun's ending.
@@ -70,7 +74,10 @@ mod tests {
         let time = UnixNanos(1_795_312_074_755_900_000);
         assert_eq!(utc(time), "22 Nov 2026 01:47:54.755");
         assert_eq!(iso(time), "2026-11-22T01:47:54.755Z");
-        assert_eq!(utc_short(time, time.plus_nanos(60_000_000_000)), "01:47:54.755");
+        assert_eq!(
+            utc_short(time, time.plus_nanos(60_000_000_000)),
+            "01:47:54.755"
+        );
         assert_eq!(utc_short(time, UnixNanos(0)), "22 Nov 2026 01:47:54.755");
         assert_eq!(utc(UnixNanos(u64::MAX)), "21 Jul 2554 23:34:33.709");
     }

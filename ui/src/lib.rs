@@ -77,9 +77,15 @@ pub fn router(state: UiState) -> Router {
         .route(&urls.route(route::ASSET), get(asset))
         .route(&urls.route(route::API_SEARCH), get(api::search::search))
         .route(&urls.route(route::API_TRACE), get(api::trace::trace))
-        .route(&urls.route(route::API_ANALYSIS), get(api::analysis::analysis))
+        .route(
+            &urls.route(route::API_ANALYSIS),
+            get(api::analysis::analysis),
+        )
         .route(&urls.route(route::API_SERVICES), get(api::names::services))
-        .route(&urls.route(route::API_OPERATIONS), get(api::names::operations))
+        .route(
+            &urls.route(route::API_OPERATIONS),
+            get(api::names::operations),
+        )
         .route(&urls.route(route::JAEGER_TRACE), get(api::trace::jaeger));
     if let Some(base) = urls.bare_base() {
         let home = urls.search();
@@ -132,7 +138,9 @@ async fn finish(State(site): State<Site>, request: Request, next: Next) -> Respo
         response = (error.status(), response).into_response();
     }
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }

@@ -38,6 +38,11 @@ mod tests {
         let names: Vec<String> = (0..12).map(|n| format!("service {n}")).collect();
         let palette = Palette::of(names.iter().map(String::as_str).chain(["service 3"]));
         let classes: Vec<String> = names.iter().map(|name| palette.class(name)).collect();
-        assert_eq!(classes, ["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s0", "s1"]);
+        assert_eq!(
+            classes,
+            [
+                "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s0", "s1"
+            ]
+        );
     }
 }

@@ -11,8 +11,9 @@ use longpole_storage::{Order, SearchRequest};
 use crate::error::BadParameter;
 
 /// The form's names.
-const NAMES: [&str; 11] =
-    ["service", "op", "min", "max", "last", "from", "to", "sort", "limit", "after", "count"];
+const NAMES: [&str; 11] = [
+    "service", "op", "min", "max", "last", "from", "to", "sort", "limit", "after", "count",
+];
 
 /// How many requests a page has unless asked otherwise.
 const LIMIT: usize = 20;
@@ -24,8 +25,13 @@ const LIMIT_MAX: usize = 200;
 pub(crate) const LIMITS: [&str; 3] = ["20", "50", "200"];
 
 /// The spans of time the form offers, with what they are called.
-pub(crate) const LASTS: [(&str, &str); 5] =
-    [("", "any time"), ("15m", "last 15 min"), ("1h", "last hour"), ("24h", "last 24 h"), ("7d", "last 7 days")];
+pub(crate) const LASTS: [(&str, &str); 5] = [
+    ("", "any time"),
+    ("15m", "last 15 min"),
+    ("1h", "last hour"),
+    ("24h", "last 24 h"),
+    ("7d", "last 7 days"),
+];
 
 /// The orders the form offers, with what they are called.
 pub(crate) const SORTS: [(&str, &str); 4] = [
@@ -119,24 +125,42 @@ impl SearchForm {
             };
             !value.is_empty() && value != usual
         };
-        NAMES.into_iter().zip(values).filter(is_said).map(|(name, value)| (name, value.clone())).collect()
+        NAMES
+            .into_iter()
+            .zip(values)
+            .filter(is_said)
+            .map(|(name, value)| (name, value.clone()))
+            .collect()
     }
 
     /// This form's first page.
     #[must_use]
     pub(crate) fn first_page(&self) -> Self {
-        Self { after: String::new(), ..self.clone() }
+        Self {
+            after: String::new(),
+            ..self.clone()
+        }
     }
 
     /// The page of this form that begins at a cursor.
     #[must_use]
     pub(crate) fn page(&self, after: &str) -> Self {
-        Self { after: after.to_owned(), ..self.clone() }
+        Self {
+            after: after.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Whether anything narrows the search.
     pub(crate) fn is_narrow(&self) -> bool {
-        let narrowing = [&self.service, &self.op, &self.min, &self.max, &self.from, &self.to];
+        let narrowing = [
+            &self.service,
+            &self.op,
+            &self.min,
+            &self.max,
+            &self.from,
+            &self.to,
+        ];
         narrowing.iter().any(|value| !value.is_empty()) || !matches!(self.last.as_str(), "" | "all")
     }
 
@@ -146,23 +170,60 @@ impl SearchForm {
     /// When values mean nothing; all of them are told.
     pub(crate) fn request(&self, now: UnixNanos) -> Result<SearchRequest, Vec<BadParameter>> {
         let mut bad = Vec::new();
-        let min_nanos = read(&mut bad, "min", &self.min, duration::EXPECTED, duration::parse);
-        let max_nanos = read(&mut bad, "max", &self.max, duration::EXPECTED, duration::parse);
-        let last = read(&mut bad, "last", &self.last, "15m, 1h, 24h, 7d or all", parse_last).flatten();
+        let min_nanos = read(
+            &mut bad,
+            "min",
+            &self.min,
+            duration::EXPECTED,
+            duration::parse,
+        );
+        let max_nanos = read(
+            &mut bad,
+            "max",
+            &self.max,
+            duration::EXPECTED,
+            duration::parse,
+        );
+        let last = read(
+            &mut bad,
+            "last",
+            &self.last,
+            "15m, 1h, 24h, 7d or all",
+            parse_last,
+        )
+        .flatten();
         let mut from = read(&mut bad, "from", &self.from, time::EXPECTED, time::parse);
         let to = read(&mut bad, "to", &self.to, time::EXPECTED, time::parse);
-        let order =
-            read(&mut bad, "sort", &self.sort, "slowest, newest, spans or errors", parse_order).unwrap_or_default();
-        let limit = read(&mut bad, "limit", &self.limit, "a number from 1 to 200", |text| {
-            text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit))
-        });
+        let order = read(
+            &mut bad,
+            "sort",
+            &self.sort,
+            "slowest, newest, spans or errors",
+            parse_order,
+        )
+        .unwrap_or_default();
+        let limit = read(
+            &mut bad,
+            "limit",
+            &self.limit,
+            "a number from 1 to 200",
+            |text| {
+                text.parse()
+                    .ok()
+                    .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+            },
+        );
         if !matches!(self.count.as_str(), "" | "exact") {
             bad.push(BadParameter::new("count", &self.count, "exact"));
         }
         if let (Some(min), Some(max)) = (min_nanos, max_nanos)
             && min > max
         {
-            bad.push(BadParameter::new("max", &self.max, format!("at least {}, which is `min`", self.min)));
+            bad.push(BadParameter::new(
+                "max",
+                &self.max,
+                format!("at least {}, which is `min`", self.min),
+            ));
         }
         if let Some(last) = last {
             let since = now.minus(last);
@@ -171,7 +232,11 @@ impl SearchForm {
         if let (Some(from), Some(to)) = (from, to)
             && from >= to
         {
-            bad.push(BadParameter::new("to", &self.to, "a time behind the beginning"));
+            bad.push(BadParameter::new(
+                "to",
+                &self.to,
+                "a time behind the beginning",
+            ));
         }
         if !bad.is_empty() {
             return Err(bad);
@@ -212,7 +277,10 @@ fn read<T>(
 }
 
 /// `None` inside is all of time.
-#[expect(clippy::option_option, reason = "outside: whether the text means something")]
+#[expect(
+    clippy::option_option,
+    reason = "outside: whether the text means something"
+)]
 fn parse_last(text: &str) -> Option<Option<Duration>> {
     const MINUTE: u64 = 60;
     let seconds = match text {
@@ -243,7 +311,12 @@ mod tests {
     const NOW: UnixNanos = UnixNanos(1_795_312_074_755_000_000);
 
     fn form(pairs: &[(&str, &str)]) -> (SearchForm, Vec<BadParameter>) {
-        SearchForm::read(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        SearchForm::read(
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -279,12 +352,23 @@ mod tests {
 
     #[test]
     fn an_empty_form_asks_for_the_slowest_of_all() {
-        let (form, bad) = form(&[("service", ""), ("last", "all"), ("sort", "slowest"), ("limit", "20")]);
+        let (form, bad) = form(&[
+            ("service", ""),
+            ("last", "all"),
+            ("sort", "slowest"),
+            ("limit", "20"),
+        ]);
         assert_eq!(bad, []);
         assert!(!form.is_narrow());
         assert_eq!(form.pairs(), []);
         let request = form.request(NOW).expect("a search");
-        assert_eq!(request, SearchRequest { limit: 20, ..SearchRequest::default() });
+        assert_eq!(
+            request,
+            SearchRequest {
+                limit: 20,
+                ..SearchRequest::default()
+            }
+        );
     }
 
     #[test]
@@ -304,10 +388,18 @@ mod tests {
             let (form, unknown) = form(&[(name, value)]);
             assert_eq!(unknown, [], "{name}");
             let bad = form.request(NOW).expect_err("refused");
-            assert_eq!((bad.len(), bad[0].name.as_str(), bad[0].value.as_str()), (1, name, value));
+            assert_eq!(
+                (bad.len(), bad[0].name.as_str(), bad[0].value.as_str()),
+                (1, name, value)
+            );
         }
         let (form, _) = form(&[("min", "2s"), ("max", "1s"), ("sort", "x")]);
-        let names: Vec<String> = form.request(NOW).expect_err("refused").into_iter().map(|bad| bad.name).collect();
+        let names: Vec<String> = form
+            .request(NOW)
+            .expect_err("refused")
+            .into_iter()
+            .map(|bad| bad.name)
+            .collect();
         assert_eq!(names, ["sort", "max"]);
     }
 

@@ -31,7 +31,10 @@ pub(crate) struct Loaded {
 
 impl Site {
     pub(crate) fn new(state: UiState) -> Self {
-        Self { state, turns: Arc::new(Semaphore::new(READS_MAX)) }
+        Self {
+            state,
+            turns: Arc::new(Semaphore::new(READS_MAX)),
+        }
     }
 
     pub(crate) fn urls(&self) -> &Urls {
@@ -48,24 +51,32 @@ impl Site {
         work: impl FnOnce(&Self) -> Result<T, UiError> + Send + 'static,
     ) -> Result<T, UiError> {
         let site = self.clone();
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|error| UiError::Page(Box::new(error)))?;
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .map_err(|error| UiError::Page(Box::new(error)))?;
         let work = move || {
             let _turn = turn;
             work(&site)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|error| UiError::Page(Box::new(error)))?
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| UiError::Page(Box::new(error)))?
     }
 
     /// A stored trace as it is. Blocks.
     pub(crate) fn stored(&self, trace_id: TraceId) -> Result<StoredTrace, UiError> {
-        self.state.store.trace(trace_id)?.ok_or(UiError::NoTrace { trace_id })
+        self.state
+            .store
+            .trace(trace_id)?
+            .ok_or(UiError::NoTrace { trace_id })
     }
 
     /// A stored trace, decoded. Blocks.
     pub(crate) fn trace(&self, trace_id: TraceId) -> Result<(StoredTrace, Trace), UiError> {
         let stored = self.stored(trace_id)?;
-        let parts =
-            wire::decode_traces(trace_id, &stored.otlp).map_err(|source| UiError::Damaged { trace_id, source })?;
+        let parts = wire::decode_traces(trace_id, &stored.otlp)
+            .map_err(|source| UiError::Damaged { trace_id, source })?;
         let trace = Trace::new(trace_id, parts).ok_or(UiError::NoTrace { trace_id })?;
         Ok((stored, trace))
     }
@@ -74,7 +85,11 @@ impl Site {
     pub(crate) fn load(&self, trace_id: TraceId) -> Result<Loaded, UiError> {
         let (stored, trace) = self.trace(trace_id)?;
         let analysis = Analysis::of(&trace);
-        Ok(Loaded { stored, trace, analysis })
+        Ok(Loaded {
+            stored,
+            trace,
+            analysis,
+        })
     }
 }
 
@@ -88,7 +103,11 @@ pub(crate) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     pub(crate) fn new(urls: &'a Urls, title: impl Into<String>) -> Self {
-        Self { urls, title: title.into(), id: String::new() }
+        Self {
+            urls,
+            title: title.into(),
+            id: String::new(),
+        }
     }
 
     pub(crate) fn css(&self) -> String {
@@ -107,7 +126,9 @@ impl<'a> Frame<'a> {
 /// A page, asked for anew each time.
 pub(crate) fn html(page: String) -> Response {
     let mut response = Html(page).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
@@ -115,7 +136,10 @@ pub(crate) fn html(page: String) -> Response {
 pub(crate) fn json(document: String) -> Response {
     let mut response = document.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

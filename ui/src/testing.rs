@@ -13,7 +13,8 @@ use longpole_proto::testing::{START, SpanBuilder, parts_of};
 use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
 use longpole_proto::{Trace, TraceId, UnixNanos};
 use longpole_storage::{
-    Completion, Operation, Order, SearchRequest, SearchResult, Stats, StorageError, Store, StoredTrace,
+    Completion, Operation, Order, SearchRequest, SearchResult, Stats, StorageError, Store,
+    StoredTrace,
 };
 use scraper::{Html, Selector};
 use tower::ServiceExt as _;
@@ -55,13 +56,20 @@ impl FakeStore {
         self.operations.sort();
         self.operations.dedup();
         let trace_id = trace.id();
-        let stored = StoredTrace { trace_id, otlp, first_received: received, last_received: received };
+        let stored = StoredTrace {
+            trace_id,
+            otlp,
+            first_received: received,
+            last_received: received,
+        };
         self.traces.insert(trace_id, stored);
     }
 
     fn check(&self) -> Result<(), StorageError> {
         if self.is_broken {
-            return Err(StorageError::Damaged { what: "the secret cause".to_owned() });
+            return Err(StorageError::Damaged {
+                what: "the secret cause".to_owned(),
+            });
         }
         Ok(())
     }
@@ -71,12 +79,22 @@ impl FakeStore {
         let parts = decode_traces(summary.trace_id, &stored.otlp).expect("encoded traces decode");
         let trace = Trace::new(summary.trace_id, parts).expect("a trace with spans");
         let has_span = (0..trace.len()).any(|at| {
-            request.service.as_deref().is_none_or(|service| service == trace.service(at))
-                && request.operation.as_deref().is_none_or(|name| name == trace.span(at).name)
+            request
+                .service
+                .as_deref()
+                .is_none_or(|service| service == trace.service(at))
+                && request
+                    .operation
+                    .as_deref()
+                    .is_none_or(|name| name == trace.span(at).name)
         });
         has_span
-            && request.min_nanos.is_none_or(|min| summary.duration_nanos >= min)
-            && request.max_nanos.is_none_or(|max| summary.duration_nanos <= max)
+            && request
+                .min_nanos
+                .is_none_or(|min| summary.duration_nanos >= min)
+            && request
+                .max_nanos
+                .is_none_or(|max| summary.duration_nanos <= max)
             && request.from.is_none_or(|from| summary.start >= from)
             && request.to.is_none_or(|to| summary.start < to)
     }
@@ -96,12 +114,15 @@ impl Store for FakeStore {
         self.check()?;
         let skip = match &request.after {
             None => 0,
-            Some(cursor) => {
-                cursor.parse().map_err(|_| StorageError::Cursor { cursor: cursor.clone() })?
-            }
+            Some(cursor) => cursor.parse().map_err(|_| StorageError::Cursor {
+                cursor: cursor.clone(),
+            })?,
         };
-        let mut found: Vec<&TraceSummary> =
-            self.summaries.iter().filter(|summary| self.matches(summary, request)).collect();
+        let mut found: Vec<&TraceSummary> = self
+            .summaries
+            .iter()
+            .filter(|summary| self.matches(summary, request))
+            .collect();
         found.sort_by_key(|summary| {
             let value = match request.order {
                 Order::Slowest => summary.duration_nanos,
@@ -111,7 +132,13 @@ impl Store for FakeStore {
             };
             (std::cmp::Reverse(value), summary.trace_id)
         });
-        let requests: Vec<_> = found.iter().skip(skip).take(request.limit).copied().cloned().collect();
+        let requests: Vec<_> = found
+            .iter()
+            .skip(skip)
+            .take(request.limit)
+            .copied()
+            .cloned()
+            .collect();
         let end = skip + requests.len();
         Ok(SearchResult {
             requests,
@@ -123,22 +150,41 @@ impl Store for FakeStore {
 
     fn services(&self, limit: usize) -> Result<Vec<String>, StorageError> {
         self.check()?;
-        let mut services: Vec<String> = self.operations.iter().map(|operation| operation.service.clone()).collect();
+        let mut services: Vec<String> = self
+            .operations
+            .iter()
+            .map(|operation| operation.service.clone())
+            .collect();
         services.dedup();
         services.truncate(limit);
         Ok(services)
     }
 
-    fn operations(&self, service: Option<&str>, limit: usize) -> Result<Vec<Operation>, StorageError> {
+    fn operations(
+        &self,
+        service: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Operation>, StorageError> {
         self.check()?;
-        let of_service = |operation: &&Operation| service.is_none_or(|service| service == operation.service);
-        Ok(self.operations.iter().filter(of_service).take(limit).cloned().collect())
+        let of_service =
+            |operation: &&Operation| service.is_none_or(|service| service == operation.service);
+        Ok(self
+            .operations
+            .iter()
+            .filter(of_service)
+            .take(limit)
+            .cloned()
+            .collect())
     }
 
     fn stats(&self) -> Result<Stats, StorageError> {
         self.check()?;
         let n_spans = self.summaries.iter().map(|summary| summary.n_spans).sum();
-        Ok(Stats { n_traces: self.traces.len() as u64, n_spans, ..Stats::default() })
+        Ok(Stats {
+            n_traces: self.traces.len() as u64,
+            n_spans,
+            ..Stats::default()
+        })
     }
 
     fn flush(&self) -> Result<(), StorageError> {
@@ -193,21 +239,30 @@ impl Reply {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(|value| value.to_str().expect("ASCII")).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("ASCII"))
+            .unwrap_or_default()
     }
 
     /// The texts of what a CSS selector finds, white space folded.
     pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
         let selector = Selector::parse(selector).expect("a selector");
         let texts = self.html();
-        texts.select(&selector).map(|element| folded(&element.text().collect::<String>())).collect()
+        texts
+            .select(&selector)
+            .map(|element| folded(&element.text().collect::<String>()))
+            .collect()
     }
 
     /// An attribute of what a CSS selector finds.
     pub(crate) fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
         let selector = Selector::parse(selector).expect("a selector");
         let html = self.html();
-        html.select(&selector).filter_map(|element| element.attr(name)).map(str::to_owned).collect()
+        html.select(&selector)
+            .filter_map(|element| element.attr(name))
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -216,16 +271,29 @@ fn folded(text: &str) -> String {
 }
 
 /// Asks for something, with headers.
-pub(crate) async fn ask(site: &Router, method: &str, uri: &str, headers: &[(header::HeaderName, &str)]) -> Reply {
+pub(crate) async fn ask(
+    site: &Router,
+    method: &str,
+    uri: &str,
+    headers: &[(header::HeaderName, &str)],
+) -> Reply {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(name, *value);
     }
     let request = request.body(Body::empty()).expect("a request");
-    let response = site.clone().oneshot(request).await.expect("routers do not fail");
+    let response = site
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("routers do not fail");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
-    Reply { status: parts.status, headers: parts.headers, body }
+    Reply {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
 }
 
 /// Gets a page.

@@ -84,7 +84,9 @@ impl Timeline {
         };
         Self {
             ticks: window.ticks(),
-            path: path::path(&window, &analysis.critical_path, |span_idx| row_of[span_idx] as usize),
+            path: path::path(&window, &analysis.critical_path, |span_idx| {
+                row_of[span_idx] as usize
+            }),
             window,
             rows,
             band,
@@ -98,6 +100,9 @@ impl Timeline {
 
     /// How many spans have their own row.
     pub(crate) fn n_spans_shown(&self) -> usize {
-        self.rows.iter().filter(|row| matches!(row.kind, RowKind::Span { .. })).count()
+        self.rows
+            .iter()
+            .filter(|row| matches!(row.kind, RowKind::Span { .. }))
+            .count()
     }
 }

@@ -43,7 +43,10 @@ impl FromStr for SpanRef {
             None => (text, None),
             Some((id, nth)) => (id, Some(nth.parse().map_err(|_| SpanRefError)?)),
         };
-        Ok(Self { span_id: id.parse().map_err(|_| SpanRefError)?, nth })
+        Ok(Self {
+            span_id: id.parse().map_err(|_| SpanRefError)?,
+            nth,
+        })
     }
 }
 
@@ -77,10 +80,14 @@ impl<'a> SpanRefs<'a> {
     /// What URLs call a span.
     pub(crate) fn name(&self, span_idx: usize) -> SpanRef {
         let span_id = self.trace.span(span_idx).span_id;
-        let nth = self.shared.get(&span_id).filter(|_| self.trace.find(span_id) != Some(span_idx)).and_then(|spans| {
-            let at = spans.binary_search(&span_idx).ok()?;
-            u32::try_from(at + 1).ok()
-        });
+        let nth = self
+            .shared
+            .get(&span_id)
+            .filter(|_| self.trace.find(span_id) != Some(span_idx))
+            .and_then(|spans| {
+                let at = spans.binary_search(&span_idx).ok()?;
+                u32::try_from(at + 1).ok()
+            });
         SpanRef { span_id, nth }
     }
 
@@ -88,7 +95,11 @@ impl<'a> SpanRefs<'a> {
     pub(crate) fn find(&self, span: SpanRef) -> Option<usize> {
         match span.nth {
             None => self.trace.find(span.span_id),
-            Some(nth) => self.shared.get(&span.span_id)?.get(usize::try_from(nth).ok()?.checked_sub(1)?).copied(),
+            Some(nth) => self
+                .shared
+                .get(&span.span_id)?
+                .get(usize::try_from(nth).ok()?.checked_sub(1)?)
+                .copied(),
         }
     }
 }
@@ -133,7 +144,13 @@ impl FromStr for ExpansionRef {
     fn from_str(text: &str) -> Result<Self, SpanRefError> {
         let (node, page) = match text.split_once('.') {
             None => (text, 1),
-            Some((node, page)) => (node, page.parse().ok().filter(|&page| page > 0).ok_or(SpanRefError)?),
+            Some((node, page)) => (
+                node,
+                page.parse()
+                    .ok()
+                    .filter(|&page| page > 0)
+                    .ok_or(SpanRefError)?,
+            ),
         };
         let node = match node {
             "top" => NodeRef::Top,
@@ -166,12 +183,18 @@ impl TraceView {
                 "span" if value.is_empty() => {}
                 "span" => match value.parse() {
                     Ok(span) => view.span = Some(span),
-                    Err(SpanRefError) => bad.push(BadParameter::new(name, value, "a span ID: 16 hex digits")),
+                    Err(SpanRefError) => {
+                        bad.push(BadParameter::new(name, value, "a span ID: 16 hex digits"))
+                    }
                 },
                 "x" => match value.parse() {
                     Ok(expansion) => view.expand(expansion),
                     Err(SpanRefError) => {
-                        bad.push(BadParameter::new(name, value, "the row to open: a span ID of 16 hex digits"));
+                        bad.push(BadParameter::new(
+                            name,
+                            value,
+                            "the row to open: a span ID of 16 hex digits",
+                        ));
                     }
                 },
                 _ => bad.push(BadParameter::unknown(name, value, &["span", "x"])),
@@ -191,13 +214,19 @@ impl TraceView {
     /// This view with another span selected.
     #[must_use]
     pub(crate) fn with_span(&self, span: SpanRef) -> Self {
-        Self { span: Some(span), expanded: self.expanded.clone() }
+        Self {
+            span: Some(span),
+            expanded: self.expanded.clone(),
+        }
     }
 
     /// This view with no span selected.
     #[must_use]
     pub(crate) fn without_span(&self) -> Self {
-        Self { span: None, expanded: self.expanded.clone() }
+        Self {
+            span: None,
+            expanded: self.expanded.clone(),
+        }
     }
 
     /// This view with one row more (or another page of it) opened.
@@ -219,7 +248,12 @@ impl TraceView {
     /// The parameters of this view's URL.
     pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
         let span = self.span.iter().map(|span| ("span", span.to_string()));
-        span.chain(self.expanded.iter().map(|expansion| ("x", expansion.to_string()))).collect()
+        span.chain(
+            self.expanded
+                .iter()
+                .map(|expansion| ("x", expansion.to_string())),
+        )
+        .collect()
     }
 
     /// The opened rows of this trace; what it does not have is left out.
@@ -232,7 +266,10 @@ impl TraceView {
                     NodeRef::Missing => Node::Missing,
                     NodeRef::Span(span) => Node::Span(refs.find(span)?),
                 };
-                Some(Expansion { node, page: expansion.page })
+                Some(Expansion {
+                    node,
+                    page: expansion.page,
+                })
             })
             .collect()
     }
@@ -250,7 +287,10 @@ impl SpanRefs<'_> {
 
     /// What URLs call an opened row.
     pub(crate) fn expansion(&self, expansion: Expansion) -> ExpansionRef {
-        ExpansionRef { node: self.node(expansion.node), page: expansion.page }
+        ExpansionRef {
+            node: self.node(expansion.node),
+            page: expansion.page,
+        }
     }
 }
 
@@ -265,13 +305,29 @@ mod tests {
     fn spans_that_share_an_id_have_names_of_their_own() {
         let trace = testing::trace_of([
             SpanBuilder::new(1, "root").at(0, 100),
-            SpanBuilder::new(2, "client").parent(1).kind(SpanKind::Client).at(10, 90),
-            SpanBuilder::new(2, "server").parent(1).kind(SpanKind::Server).at(20, 80),
+            SpanBuilder::new(2, "client")
+                .parent(1)
+                .kind(SpanKind::Client)
+                .at(10, 90),
+            SpanBuilder::new(2, "server")
+                .parent(1)
+                .kind(SpanKind::Server)
+                .at(20, 80),
             SpanBuilder::new(2, "other").parent(1).at(95, 99),
         ]);
         let refs = SpanRefs::of(&trace);
-        let names: Vec<String> = (0..trace.len()).map(|at| refs.name(at).to_string()).collect();
-        assert_eq!(names, ["0000000000000001", "0000000000000002~1", "0000000000000002", "0000000000000002~3"]);
+        let names: Vec<String> = (0..trace.len())
+            .map(|at| refs.name(at).to_string())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "0000000000000001",
+                "0000000000000002~1",
+                "0000000000000002",
+                "0000000000000002~3"
+            ]
+        );
         for (at, name) in names.iter().enumerate() {
             assert_eq!(refs.find(name.parse().expect("a span")), Some(at), "{name}");
         }
@@ -280,14 +336,35 @@ mod tests {
     #[test]
     fn a_view_survives_its_url() {
         let pairs = |texts: &[(&str, &str)]| -> Vec<(String, String)> {
-            texts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+            texts
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
         };
-        let given = pairs(&[("span", "00f067aa0ba902b7"), ("x", "top.2"), ("x", "00f067aa0ba902b7~2.3"), ("x", "missing")]);
+        let given = pairs(&[
+            ("span", "00f067aa0ba902b7"),
+            ("x", "top.2"),
+            ("x", "00f067aa0ba902b7~2.3"),
+            ("x", "missing"),
+        ]);
         let view = TraceView::read(&given).expect("a view");
-        let made: Vec<(String, String)> = view.pairs().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let made: Vec<(String, String)> = view
+            .pairs()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         assert_eq!(made, given);
-        for bad in [("span", "xyz"), ("x", "top.0"), ("x", "00f067aa0ba902b7.x"), ("y", "1")] {
-            assert_eq!(TraceView::read(&pairs(&[bad])).expect_err("refused").len(), 1, "{bad:?}");
+        for bad in [
+            ("span", "xyz"),
+            ("x", "top.0"),
+            ("x", "00f067aa0ba902b7.x"),
+            ("y", "1"),
+        ] {
+            assert_eq!(
+                TraceView::read(&pairs(&[bad])).expect_err("refused").len(),
+                1,
+                "{bad:?}"
+            );
         }
     }
 
@@ -295,8 +372,14 @@ mod tests {
     fn opening_more_rows_than_a_url_keeps_closes_the_first() {
         let mut view = TraceView::default();
         for n in 1..=20 {
-            let span = SpanRef { span_id: testing::span_id(n), nth: None };
-            view = view.with_open(ExpansionRef { node: NodeRef::Span(span), page: 1 });
+            let span = SpanRef {
+                span_id: testing::span_id(n),
+                nth: None,
+            };
+            view = view.with_open(ExpansionRef {
+                node: NodeRef::Span(span),
+                page: 1,
+            });
         }
         assert_eq!(view.expanded.len(), EXPANSIONS_MAX);
         assert_eq!(view.pairs()[0].1, "0000000000000005");

@@ -10,7 +10,11 @@ use crate::search_form::SearchForm;
 use crate::trace_view::{SpanRef, TraceView};
 
 /// What a query value keeps as it is: the unreserved characters of RFC 3986.
-const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The routes, below the base path.
 pub(crate) mod route {
@@ -29,7 +33,9 @@ pub(crate) mod route {
 
 /// Why a text is no base path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("base path {path:?} must begin with / and hold only letters, digits and - . _ ~ between single slashes")]
+#[error(
+    "base path {path:?} must begin with / and hold only letters, digits and - . _ ~ between single slashes"
+)]
 pub struct BasePathError {
     path: String,
 }
@@ -63,12 +69,18 @@ impl Urls {
             !part.is_empty()
                 && part != "."
                 && part != ".."
-                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
         };
         match trimmed.strip_prefix('/') {
-            Some(path) if path.split('/').all(plain) => Ok(Self { base: trimmed.to_owned() }),
+            Some(path) if path.split('/').all(plain) => Ok(Self {
+                base: trimmed.to_owned(),
+            }),
             None if trimmed.is_empty() => Ok(Self::default()),
-            _ => Err(BasePathError { path: base.to_owned() }),
+            _ => Err(BasePathError {
+                path: base.to_owned(),
+            }),
         }
     }
 
@@ -168,7 +180,12 @@ impl Urls {
 fn with_query(mut url: String, pairs: &[(&str, String)]) -> String {
     for (at, (name, value)) in pairs.iter().enumerate() {
         let mark = if at == 0 { '?' } else { '&' };
-        write!(url, "{mark}{name}={}", utf8_percent_encode(value, QUERY_VALUE)).expect("writing to a string cannot fail");
+        write!(
+            url,
+            "{mark}{name}={}",
+            utf8_percent_encode(value, QUERY_VALUE)
+        )
+        .expect("writing to a string cannot fail");
     }
     url
 }
@@ -179,13 +196,18 @@ mod tests {
     use crate::assets;
 
     fn trace_id() -> TraceId {
-        "b7ad6b7169203331a1b2c3d4e5f60709".parse().expect("a trace ID")
+        "b7ad6b7169203331a1b2c3d4e5f60709"
+            .parse()
+            .expect("a trace ID")
     }
 
     #[test]
     fn every_url_lies_under_the_base_path() {
         let urls = Urls::new("/tools/longpole/").expect("a base path");
-        let form = SearchForm { service: "a b&c".to_owned(), ..SearchForm::default() };
+        let form = SearchForm {
+            service: "a b&c".to_owned(),
+            ..SearchForm::default()
+        };
         let span: SpanRef = "00f067aa0ba902b7".parse().expect("a span");
         let all = [
             urls.search(),
@@ -206,9 +228,18 @@ mod tests {
             assert!(url.starts_with("/tools/longpole/"), "{url}");
         }
         assert_eq!(urls.search_for(&form), "/tools/longpole/?service=a%20b%26c");
-        assert_eq!(urls.error_shape("/tools/longpole/api/v1/search"), ErrorShape::Api);
-        assert_eq!(urls.error_shape("/tools/longpole/api/traces/1"), ErrorShape::Jaeger);
-        assert_eq!(urls.error_shape("/tools/longpole/trace/1"), ErrorShape::Page);
+        assert_eq!(
+            urls.error_shape("/tools/longpole/api/v1/search"),
+            ErrorShape::Api
+        );
+        assert_eq!(
+            urls.error_shape("/tools/longpole/api/traces/1"),
+            ErrorShape::Jaeger
+        );
+        assert_eq!(
+            urls.error_shape("/tools/longpole/trace/1"),
+            ErrorShape::Page
+        );
     }
 
     #[test]
@@ -216,13 +247,31 @@ mod tests {
         let urls = Urls::new("/").expect("a base path");
         assert_eq!(urls, Urls::default());
         assert_eq!(urls.search(), "/");
-        assert_eq!(urls.trace(trace_id()), "/trace/b7ad6b7169203331a1b2c3d4e5f60709");
+        assert_eq!(
+            urls.trace(trace_id()),
+            "/trace/b7ad6b7169203331a1b2c3d4e5f60709"
+        );
     }
 
     #[test]
     fn what_is_no_plain_path_is_refused() {
-        for text in ["longpole", "//", "/a//b", "/a b", "/a?b", "/../x", "https://x/y", "/{id}"] {
-            assert_eq!(Urls::new(text), Err(BasePathError { path: text.to_owned() }), "{text}");
+        for text in [
+            "longpole",
+            "//",
+            "/a//b",
+            "/a b",
+            "/a?b",
+            "/../x",
+            "https://x/y",
+            "/{id}",
+        ] {
+            assert_eq!(
+                Urls::new(text),
+                Err(BasePathError {
+                    path: text.to_owned()
+                }),
+                "{text}"
+            );
         }
     }
 }

@@ -97,16 +97,28 @@ pub(crate) async fn analysis(
 ) -> Result<Response, UiError> {
     let known: [&str; 0] = [];
     if let Some((name, value)) = pairs.first() {
-        return Err(UiError::Parameters(vec![BadParameter::unknown(name, value, &known)]));
+        return Err(UiError::Parameters(vec![BadParameter::unknown(
+            name, value, &known,
+        )]));
     }
-    site.read(move |site| answer(&document(&site.load(trace_id)?))).await
+    site.read(move |site| answer(&document(&site.load(trace_id)?)))
+        .await
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share has fewer digits")]
-fn document(Loaded { trace, analysis, .. }: &Loaded) -> Document<'_> {
+fn document(
+    Loaded {
+        trace, analysis, ..
+    }: &Loaded,
+) -> Document<'_> {
     let span_id = |span_idx: usize| trace.span(span_idx).span_id;
     let name = |span_idx: usize| trace.span(span_idx).name.as_str();
-    let span_ids = |span_idxs: &[usize]| span_idxs.iter().map(|&span_idx| span_id(span_idx)).collect();
+    let span_ids = |span_idxs: &[usize]| {
+        span_idxs
+            .iter()
+            .map(|&span_idx| span_id(span_idx))
+            .collect()
+    };
     let slowest = &analysis.hops[analysis.slowest_hop];
     let culprit_idx = analysis.culprit.span_idxs[0];
     Document {
@@ -156,7 +168,9 @@ fn document(Loaded { trace, analysis, .. }: &Loaded) -> Document<'_> {
                 name: name(hop.entry_idx),
                 span_id: span_id(hop.entry_idx),
                 client_span_id: hop.client_idx.map(span_id),
-                caller_span_id: hop.parent.map(|parent| span_id(analysis.hops[parent].entry_idx)),
+                caller_span_id: hop
+                    .parent
+                    .map(|parent| span_id(analysis.hops[parent].entry_idx)),
                 nanos: hop.nanos,
                 network_nanos: hop.network_nanos,
                 spans: hop.n_spans,

@@ -13,12 +13,19 @@ use crate::site::Site;
 const NAMES_MAX: usize = 10_000;
 
 /// `{"services":["checkout"],"complete":true}`.
-pub(crate) async fn services(State(site): State<Site>, Pairs(pairs): Pairs) -> Result<Response, UiError> {
+pub(crate) async fn services(
+    State(site): State<Site>,
+    Pairs(pairs): Pairs,
+) -> Result<Response, UiError> {
     let known: [&str; 0] = [];
     if let Some((name, value)) = pairs.first() {
-        return Err(UiError::Parameters(vec![BadParameter::unknown(name, value, &known)]));
+        return Err(UiError::Parameters(vec![BadParameter::unknown(
+            name, value, &known,
+        )]));
     }
-    let mut services = site.read(|site| Ok(site.state.store.services(NAMES_MAX + 1)?)).await?;
+    let mut services = site
+        .read(|site| Ok(site.state.store.services(NAMES_MAX + 1)?))
+        .await?;
     let complete = services.len() <= NAMES_MAX;
     services.truncate(NAMES_MAX);
     answer(&json!({ "services": services, "complete": complete }))
@@ -26,16 +33,28 @@ pub(crate) async fn services(State(site): State<Site>, Pairs(pairs): Pairs) -> R
 
 /// `{"operations":[{"service":"checkout","name":"POST /orders"}],"complete":true}`, of one service
 /// when one is named.
-pub(crate) async fn operations(State(site): State<Site>, Pairs(pairs): Pairs) -> Result<Response, UiError> {
+pub(crate) async fn operations(
+    State(site): State<Site>,
+    Pairs(pairs): Pairs,
+) -> Result<Response, UiError> {
     let mut service = None;
     for (name, value) in pairs {
         if name != "service" {
-            return Err(UiError::Parameters(vec![BadParameter::unknown(&name, &value, &["service"])]));
+            return Err(UiError::Parameters(vec![BadParameter::unknown(
+                &name,
+                &value,
+                &["service"],
+            )]));
         }
         service = (!value.is_empty()).then_some(value);
     }
     let mut operations = site
-        .read(move |site| Ok(site.state.store.operations(service.as_deref(), NAMES_MAX + 1)?))
+        .read(move |site| {
+            Ok(site
+                .state
+                .store
+                .operations(service.as_deref(), NAMES_MAX + 1)?)
+        })
         .await?;
     let complete = operations.len() <= NAMES_MAX;
     operations.truncate(NAMES_MAX);

@@ -98,12 +98,20 @@ impl<'a> From<&'a TraceSummary> for Request<'a> {
 }
 
 /// The search, with the search page's parameters.
-pub(crate) async fn search(State(site): State<Site>, Pairs(pairs): Pairs) -> Result<Response, UiError> {
+pub(crate) async fn search(
+    State(site): State<Site>,
+    Pairs(pairs): Pairs,
+) -> Result<Response, UiError> {
     let result: SearchResult = site
         .read(move |site| {
             let (form, mut bad) = SearchForm::read(pairs);
-            let request = form.request(site.now()).map_err(|more| bad.extend(more)).ok();
-            let request = request.filter(|_| bad.is_empty()).ok_or(UiError::Parameters(bad))?;
+            let request = form
+                .request(site.now())
+                .map_err(|more| bad.extend(more))
+                .ok();
+            let request = request
+                .filter(|_| bad.is_empty())
+                .ok_or(UiError::Parameters(bad))?;
             Ok(site.state.store.search(&request)?)
         })
         .await?;

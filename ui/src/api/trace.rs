@@ -24,7 +24,11 @@ pub(crate) async fn trace(
     let mut span = None;
     for (name, value) in &pairs {
         if name != "span" {
-            return Err(UiError::Parameters(vec![BadParameter::unknown(name, value, &["span"])]));
+            return Err(UiError::Parameters(vec![BadParameter::unknown(
+                name,
+                value,
+                &["span"],
+            )]));
         }
         span = Some(value.parse::<SpanRef>().map_err(|_| UiError::span(value))?);
     }
@@ -33,7 +37,10 @@ pub(crate) async fn trace(
             return Err(UiError::SpanAsProtobuf);
         }
         let stored = site.read(move |site| site.stored(trace_id)).await?;
-        let kind = [(header::CONTENT_TYPE, PROTOBUF), (header::CACHE_CONTROL, "no-cache")];
+        let kind = [
+            (header::CONTENT_TYPE, PROTOBUF),
+            (header::CACHE_CONTROL, "no-cache"),
+        ];
         (kind, stored.otlp).into_response()
     } else {
         let document = site.read(move |site| {
@@ -41,15 +48,20 @@ pub(crate) async fn trace(
             match span {
                 None => Ok(otlp_json::write_trace(&trace)),
                 Some(span) => {
-                    let span_idx = SpanRefs::of(&trace).find(span).ok_or(UiError::NoSpan { trace_id, span })?;
-                    let alone = alone(&trace, span_idx).ok_or(UiError::NoSpan { trace_id, span })?;
+                    let span_idx = SpanRefs::of(&trace)
+                        .find(span)
+                        .ok_or(UiError::NoSpan { trace_id, span })?;
+                    let alone =
+                        alone(&trace, span_idx).ok_or(UiError::NoSpan { trace_id, span })?;
                     Ok(otlp_json::write_trace(&alone))
                 }
             }
         });
         json(document.await?)
     };
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    response
+        .headers_mut()
+        .append(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
 }
 
@@ -58,14 +70,21 @@ pub(crate) async fn jaeger(
     State(site): State<Site>,
     TraceIdPath(trace_id): TraceIdPath,
 ) -> Result<Response, UiError> {
-    let document = site.read(move |site| Ok(jaeger_json::write_trace(&site.trace(trace_id)?.1))).await?;
+    let document = site
+        .read(move |site| Ok(jaeger_json::write_trace(&site.trace(trace_id)?.1)))
+        .await?;
     Ok(json(document))
 }
 
 /// Whether a request prefers protobuf; the first of the two it names counts.
 fn wants_protobuf(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut kinds = accepted.flat_map(|value| value.split(',')).filter_map(|kind| kind.split(';').next());
+    let accepted = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut kinds = accepted
+        .flat_map(|value| value.split(','))
+        .filter_map(|kind| kind.split(';').next());
     let first = kinds.find_map(|kind| match kind.trim() {
         PROTOBUF | "application/protobuf" => Some(true),
         "application/json" | "*/*" | "application/*" => Some(false),
@@ -76,7 +95,11 @@ fn wants_protobuf(headers: &HeaderMap) -> bool {
 
 /// The trace of one span.
 fn alone(trace: &Trace, span_idx: usize) -> Option<Trace> {
-    let span = Span { resource_idx: 0, scope_idx: 0, ..trace.span(span_idx).clone() };
+    let span = Span {
+        resource_idx: 0,
+        scope_idx: 0,
+        ..trace.span(span_idx).clone()
+    };
     let parts = TraceParts {
         spans: vec![span],
         resources: vec![trace.resource(span_idx).clone()],

@@ -14,7 +14,7 @@ struct MessagePage<'a> {
     frame: Frame<'a>,
     heading: &'static str,
     error: &'a UiError,
-    /// What the ID box's or the path's ID was, when a reload may help.
+    /// The same URL, when asking again may help.
     reload: Option<String>,
 }
 
@@ -37,9 +37,16 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
         UiError::Store(_) | UiError::Damaged { .. } => "The store cannot be read",
         UiError::Page(_) => "The page could not be made",
     };
-    let may_come = matches!(error, UiError::NoTrace { .. } | UiError::NoSpan { .. } | UiError::Busy(_));
+    let may_come = matches!(
+        error,
+        UiError::NoTrace { .. } | UiError::NoSpan { .. } | UiError::Busy(_)
+    );
+    let mut frame = Frame::new(site.urls(), heading);
+    if let UiError::TraceId { text, .. } = error {
+        frame.id.clone_from(text);
+    }
     let page = MessagePage {
-        frame: Frame::new(site.urls(), heading),
+        frame,
         heading,
         error,
         reload: may_come.then(|| uri.to_string()),

@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use longpole_storage::SearchResult;
 
+use crate::ReceiverStatus;
 use crate::error::{BadParameter, UiError};
 use crate::extract::Pairs;
 use crate::format::{Count, utc};
 use crate::search_form::{LASTS, LIMITS, SORTS, SearchForm};
 use crate::site::{Frame, Site, html};
-use crate::ReceiverStatus;
 use row::RequestView;
 
 /// How many services and operations the form offers; beyond that one types.
@@ -68,10 +68,16 @@ struct Choices {
 }
 
 /// The search page, or what a new user needs while nothing is stored.
-pub(crate) async fn page(State(site): State<Site>, Pairs(pairs): Pairs) -> Result<Response, UiError> {
+pub(crate) async fn page(
+    State(site): State<Site>,
+    Pairs(pairs): Pairs,
+) -> Result<Response, UiError> {
     site.read(move |site| {
         let (form, mut bad) = SearchForm::read(pairs);
-        let request = form.request(site.now()).map_err(|more| bad.extend(more)).ok();
+        let request = form
+            .request(site.now())
+            .map_err(|more| bad.extend(more))
+            .ok();
         match request.filter(|_| bad.is_empty()) {
             None => {
                 let page = found(site, &form, &bad, None)?;
@@ -105,7 +111,9 @@ fn found(
 ) -> Result<String, UiError> {
     let urls = site.urls();
     let now = site.now();
-    let requests = result.map(|result| result.requests.as_slice()).unwrap_or_default();
+    let requests = result
+        .map(|result| result.requests.as_slice())
+        .unwrap_or_default();
     let heading = match result {
         None => "This search means nothing".to_owned(),
         Some(result) => heading(form, requests.len(), result.matched),
@@ -115,14 +123,23 @@ fn found(
         services: services(site, &form.service)?,
         operations: operations(site, form)?,
         lasts: choices(&LASTS, if form.last == "all" { "" } else { &form.last }),
-        sorts: choices(&SORTS, if form.sort.is_empty() { "slowest" } else { &form.sort }),
+        sorts: choices(
+            &SORTS,
+            if form.sort.is_empty() {
+                "slowest"
+            } else {
+                &form.sort
+            },
+        ),
         limits: limits(&form.limit),
         bad,
         heading,
         facts: facts(form),
         clear_href: form.is_narrow().then(|| urls.search()),
         rows: row::rows(urls, requests, now),
-        next: result.and_then(|result| result.next.as_ref()).map(|after| urls.search_for(&form.page(after))),
+        next: result
+            .and_then(|result| result.next.as_ref())
+            .map(|after| urls.search_for(&form.page(after))),
         first: (!form.after.is_empty()).then(|| urls.search_for(&form.first_page())),
         is_complete: result.is_none_or(|result| result.complete),
         json_href: urls.api_search(form),
@@ -135,7 +152,10 @@ fn empty(site: &Site) -> Result<String, UiError> {
     let receivers = (site.state.receivers)();
     let page = EmptyPage {
         frame: Frame::new(site.urls(), "Waiting for spans"),
-        last_refusal: receivers.last_refusal.as_ref().map(|(time, why)| format!("{why} ({} UTC)", utc(*time))),
+        last_refusal: receivers
+            .last_refusal
+            .as_ref()
+            .map(|(time, why)| format!("{why} ({} UTC)", utc(*time))),
         n_accepted: Count(receivers.spans_accepted),
         n_refused: Count(receivers.spans_refused),
         receivers,
@@ -155,8 +175,13 @@ fn heading(form: &SearchForm, n: usize, matched: Option<u64>) -> String {
 
 /// What narrows the search, in words.
 fn facts(form: &SearchForm) -> Vec<String> {
-    let last = LASTS.iter().find(|(value, _)| *value == form.last && !value.is_empty());
-    let mut facts: Vec<String> = last.map(|(_, text)| (*text).to_owned()).into_iter().collect();
+    let last = LASTS
+        .iter()
+        .find(|(value, _)| *value == form.last && !value.is_empty());
+    let mut facts: Vec<String> = last
+        .map(|(_, text)| (*text).to_owned())
+        .into_iter()
+        .collect();
     let said = [
         ("service", &form.service),
         ("operation", &form.op),
@@ -178,12 +203,18 @@ fn services(site: &Site, chosen: &str) -> Result<Choices, UiError> {
 fn operations(site: &Site, form: &SearchForm) -> Result<Choices, UiError> {
     let service = (!form.service.is_empty()).then_some(form.service.as_str());
     let operations = site.state.store.operations(service, NAMES_MAX + 1)?;
-    let mut names: Vec<String> = operations.into_iter().map(|operation| operation.name).collect();
+    let mut names: Vec<String> = operations
+        .into_iter()
+        .map(|operation| operation.name)
+        .collect();
     let is_open = names.len() > NAMES_MAX;
     names.sort_unstable();
     names.dedup();
     let choices = Choices::of(names, &form.op);
-    Ok(Choices { is_open: is_open || choices.is_open, ..choices })
+    Ok(Choices {
+        is_open: is_open || choices.is_open,
+        ..choices
+    })
 }
 
 impl Choices {
@@ -192,10 +223,21 @@ impl Choices {
         let mut names: Vec<Choice> = names
             .into_iter()
             .take(NAMES_MAX)
-            .map(|name| Choice { is_chosen: name == chosen, text: name.clone(), value: name })
+            .map(|name| Choice {
+                is_chosen: name == chosen,
+                text: name.clone(),
+                value: name,
+            })
             .collect();
         if !chosen.is_empty() && !names.iter().any(|choice| choice.is_chosen) {
-            names.insert(0, Choice { value: chosen.to_owned(), text: chosen.to_owned(), is_chosen: true });
+            names.insert(
+                0,
+                Choice {
+                    value: chosen.to_owned(),
+                    text: chosen.to_owned(),
+                    is_chosen: true,
+                },
+            );
         }
         Self { names, is_open }
     }

@@ -106,7 +106,12 @@ impl AttributesView {
             pairs: attributes
                 .iter()
                 .take(n_max)
-                .map(|attribute| (label(&attribute.key).into_owned(), ValueView::of(&attribute.value)))
+                .map(|attribute| {
+                    (
+                        label(&attribute.key).into_owned(),
+                        ValueView::of(&attribute.value),
+                    )
+                })
                 .collect(),
             n_more: attributes.len().saturating_sub(n_max).into(),
             n_dropped: Count(n_dropped.into()),
@@ -148,14 +153,18 @@ impl SpanDetails {
         span_idx: usize,
         class: String,
     ) -> Self {
-        let Loaded { trace, analysis, .. } = loaded;
+        let Loaded {
+            trace, analysis, ..
+        } = loaded;
         let span = trace.span(span_idx);
         let origin = Window::of(trace).start;
         let nanos = span.duration_nanos();
         let self_nanos = analysis.self_nanos[span_idx];
         let critical_nanos = analysis.critical_nanos[span_idx];
-        let (exceptions, events): (Vec<&Event>, Vec<&Event>) =
-            span.events.iter().partition(|event| event.name == "exception");
+        let (exceptions, events): (Vec<&Event>, Vec<&Event>) = span
+            .events
+            .iter()
+            .partition(|event| event.name == "exception");
         let scope = trace.scope(span_idx);
         let resource = trace.resource(span_idx);
         let name = refs.name(span_idx);
@@ -181,7 +190,11 @@ impl SpanDetails {
             is_error: span.is_error(),
             status_message: ValueView::text(&span.status.message).short,
             n_more_events: span.events.len().saturating_sub(EVENTS_MAX).into(),
-            exceptions: exceptions.into_iter().take(EVENTS_MAX).map(|event| exception(span, event)).collect(),
+            exceptions: exceptions
+                .into_iter()
+                .take(EVENTS_MAX)
+                .map(|event| exception(span, event))
+                .collect(),
             events: events
                 .into_iter()
                 .take(EVENTS_MAX)
@@ -195,10 +208,18 @@ impl SpanDetails {
                     ),
                 })
                 .collect(),
-            attributes: AttributesView::of(&span.attributes, span.dropped_attributes_count, ATTRIBUTES_MAX),
+            attributes: AttributesView::of(
+                &span.attributes,
+                span.dropped_attributes_count,
+                ATTRIBUTES_MAX,
+            ),
             links: links(urls, span),
             n_more_links: span.links.len().saturating_sub(LINKS_MAX).into(),
-            resource: AttributesView::of(&resource.attributes, resource.dropped_attributes_count, ATTRIBUTES_MAX),
+            resource: AttributesView::of(
+                &resource.attributes,
+                resource.dropped_attributes_count,
+                ATTRIBUTES_MAX,
+            ),
             scope: scope_view(scope),
             ids: ids(urls, loaded, refs, view, span_idx),
             close_href: urls.trace_view(trace.id(), &view.without_span()) + &Urls::row(name),
@@ -208,7 +229,12 @@ impl SpanDetails {
     }
 }
 
-fn hop(Loaded { trace, analysis, .. }: &Loaded, span_idx: usize) -> Option<HopView> {
+fn hop(
+    Loaded {
+        trace, analysis, ..
+    }: &Loaded,
+    span_idx: usize,
+) -> Option<HopView> {
     let hop_idx = analysis.hop_of[span_idx] as usize;
     let hop = &analysis.hops[hop_idx];
     (hop.entry_idx == span_idx).then(|| HopView {
@@ -225,7 +251,13 @@ fn exception(span: &Span, event: &Event) -> ExceptionView {
     let stack = text("exception.stacktrace");
     ExceptionView {
         offset: offset(span.start, event.time),
-        kind: label(event.attributes.text("exception.type").unwrap_or("exception")).into_owned(),
+        kind: label(
+            event
+                .attributes
+                .text("exception.type")
+                .unwrap_or("exception"),
+        )
+        .into_owned(),
         message: ValueView::text(text("exception.message")).short,
         stack: (!stack.is_empty()).then(|| ValueView::text(stack)),
     }
@@ -236,29 +268,49 @@ fn links(urls: &Urls, span: &Span) -> Vec<LinkView> {
     shown
         .map(|link| LinkView {
             target: link.trace_id.map(|trace_id| match link.span_id {
-                Some(span_id) => {
-                    (format!("span {span_id} of trace {trace_id}"), urls.span_of(trace_id, span_id))
-                }
+                Some(span_id) => (
+                    format!("span {span_id} of trace {trace_id}"),
+                    urls.span_of(trace_id, span_id),
+                ),
                 None => (format!("trace {trace_id}"), urls.trace(trace_id)),
             }),
-            attributes: AttributesView::of(&link.attributes, link.dropped_attributes_count, INNER_ATTRIBUTES_MAX),
+            attributes: AttributesView::of(
+                &link.attributes,
+                link.dropped_attributes_count,
+                INNER_ATTRIBUTES_MAX,
+            ),
         })
         .collect()
 }
 
 fn scope_view(scope: &longpole_proto::Scope) -> AttributesView {
-    let mut view = AttributesView::of(&scope.attributes, scope.dropped_attributes_count, ATTRIBUTES_MAX);
+    let mut view = AttributesView::of(
+        &scope.attributes,
+        scope.dropped_attributes_count,
+        ATTRIBUTES_MAX,
+    );
     let named = [("version", &scope.version), ("name", &scope.name)];
     for (key, text) in named.into_iter().filter(|(_, text)| !text.is_empty()) {
-        view.pairs.insert(0, (key.to_owned(), ValueView::text(text)));
+        view.pairs
+            .insert(0, (key.to_owned(), ValueView::text(text)));
     }
     view
 }
 
-fn ids(urls: &Urls, loaded: &Loaded, refs: &SpanRefs<'_>, view: &TraceView, span_idx: usize) -> Vec<IdView> {
+fn ids(
+    urls: &Urls,
+    loaded: &Loaded,
+    refs: &SpanRefs<'_>,
+    view: &TraceView,
+    span_idx: usize,
+) -> Vec<IdView> {
     let trace = &loaded.trace;
     let span = trace.span(span_idx);
-    let plain = |key, value: String| IdView { key, value, href: None };
+    let plain = |key, value: String| IdView {
+        key,
+        value,
+        href: None,
+    };
     let mut ids = vec![plain("span ID", span.span_id.to_string())];
     if let Some(parent_id) = span.parent_id {
         let href = trace.parent(span_idx).map(|parent| {
@@ -266,12 +318,22 @@ fn ids(urls: &Urls, loaded: &Loaded, refs: &SpanRefs<'_>, view: &TraceView, span
             urls.trace_view(trace.id(), &view.with_span(name)) + &Urls::row(name)
         });
         let missing = if href.is_some() { "" } else { " (not stored)" };
-        ids.push(IdView { key: "parent", value: format!("{parent_id}{missing}"), href });
+        ids.push(IdView {
+            key: "parent",
+            value: format!("{parent_id}{missing}"),
+            href,
+        });
     }
     ids.push(plain("kind", span.kind.name().to_owned()));
-    ids.push(plain("start", format!("{} UTC", crate::format::utc(span.start))));
+    ids.push(plain(
+        "start",
+        format!("{} UTC", crate::format::utc(span.start)),
+    ));
     if !span.trace_state.is_empty() {
-        ids.push(plain("trace state", ValueView::text(&span.trace_state).short));
+        ids.push(plain(
+            "trace state",
+            ValueView::text(&span.trace_state).short,
+        ));
     }
     ids
 }
@@ -287,5 +349,9 @@ fn offset(origin: UnixNanos, time: UnixNanos) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "a share of a bar's width")]
 fn width(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 100.0 } else { part as f64 * 100.0 / whole as f64 }
+    if whole == 0 {
+        100.0
+    } else {
+        part as f64 * 100.0 / whole as f64
+    }
 }

@@ -28,8 +28,10 @@ const YOUNG_NANOS: u64 = 10_000_000_000;
 const SHARES_MAX: usize = 12;
 /// From this share on, in percent, a service's name fits into the bar.
 const NAMED_SHARE: f64 = 6.0;
-/// How many findings are shown; all are in the JSON.
-const FINDINGS_MAX: usize = 12;
+/// How many findings are shown at once.
+const FINDINGS_FIRST: usize = 3;
+/// How many are shown on demand; all are in the JSON.
+const FINDINGS_MAX: usize = 24;
 
 #[derive(Template)]
 #[template(path = "pages/trace.html")]
@@ -42,6 +44,7 @@ struct TracePage<'a> {
     show_hot: String,
     shares: Vec<Share>,
     findings: Vec<FindingView>,
+    more_findings: Vec<FindingView>,
     n_more_findings: Count,
     analysis_href: String,
     timeline: &'a Timeline,
@@ -96,42 +99,82 @@ pub(crate) async fn page(
     Pairs(pairs): Pairs,
 ) -> Result<Response, UiError> {
     let view = TraceView::read(&pairs).map_err(UiError::Parameters)?;
-    let page = site.read(move |site| render(site.urls(), &site.load(trace_id)?, &view, site.now())).await?;
+    let page = site
+        .read(move |site| render(site.urls(), &site.load(trace_id)?, &view, site.now()))
+        .await?;
     Ok(html(page))
 }
 
 /// Renders a trace's page as `view` asks for it.
-fn render(urls: &Urls, loaded: &Loaded, view: &TraceView, now: UnixNanos) -> Result<String, UiError> {
-    let Loaded { stored, trace, analysis } = loaded;
+fn render(
+    urls: &Urls,
+    loaded: &Loaded,
+    view: &TraceView,
+    now: UnixNanos,
+) -> Result<String, UiError> {
+    let Loaded {
+        stored,
+        trace,
+        analysis,
+    } = loaded;
     let refs = SpanRefs::of(trace);
     let selected = view.span.and_then(|span| refs.find(span));
-    let options = Options { selected, expanded: view.expansions(&refs) };
+    let options = Options {
+        selected,
+        expanded: view.expansions(&refs),
+    };
     let timeline = Timeline::of(trace, analysis, &options);
     let palette = palette(loaded);
-    let rows = row::rows(&row::Context { urls, loaded, refs: &refs, view, palette: &palette, timeline: &timeline });
+    let rows = row::rows(&row::Context {
+        urls,
+        loaded,
+        refs: &refs,
+        view,
+        palette: &palette,
+        timeline: &timeline,
+    });
     let facts = facts(urls, loaded);
     let hot = refs.name(analysis.hops[analysis.slowest_hop].entry_idx);
     let age = now.nanos_since(stored.last_received);
-    let mut frame = Frame::new(urls, format!("{} {} {}", facts.service, facts.operation, facts.took));
-    frame.id = trace.id().to_string();
+    let title = format!("{} {} {}", facts.service, facts.operation, facts.took);
+    let findings = findings(urls, loaded, &refs, view);
+    let (findings, more_findings) = {
+        let mut first = findings;
+        // Errors are told at once, whatever they cost.
+        first.sort_by_key(|finding| !finding.is_error);
+        let more = first.split_off(first.len().min(FINDINGS_FIRST));
+        (first, more)
+    };
     let page = TracePage {
-        frame,
+        frame: Frame::new(urls, title),
         facts,
         young: (age < YOUNG_NANOS).then(|| duration(age)),
         show_hot: Urls::row(hot),
         shares: shares(loaded, &palette),
-        findings: findings(urls, loaded, &refs, view),
+        findings,
+        more_findings,
         n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX).into(),
         analysis_href: urls.api_analysis(trace.id()),
         status: status(&timeline, trace.len()),
         rows,
         span: selected.map(|span_idx| {
-            SpanDetails::of(urls, loaded, &refs, view, span_idx, palette.class(trace.service(span_idx)))
+            SpanDetails::of(
+                urls,
+                loaded,
+                &refs,
+                view,
+                span_idx,
+                palette.class(trace.service(span_idx)),
+            )
         }),
         missing_span: view.span.filter(|_| selected.is_none()),
         reload: urls.trace_view(trace.id(), view),
         loaded,
-        ticks: timeline.ticks.iter().map(|tick| (tick.left, tick_text(tick.nanos))).collect(),
+        ticks: timeline
+            .ticks
+            .iter()
+            .map(|tick| (tick.left, tick_text(tick.nanos)))
+            .collect(),
         end: duration(timeline.window.nanos()),
         timeline: &timeline,
     };
@@ -141,12 +184,26 @@ fn render(urls: &Urls, loaded: &Loaded, view: &TraceView, now: UnixNanos) -> Res
 /// The colours of a trace's services, by critical time.
 pub(crate) fn palette(loaded: &Loaded) -> palette::Palette<'_> {
     let services = loaded.trace.services();
-    Palette::of(loaded.analysis.services.iter().map(|share| services[share.service_idx].as_str()))
+    Palette::of(
+        loaded
+            .analysis
+            .services
+            .iter()
+            .map(|share| services[share.service_idx].as_str()),
+    )
 }
 
-fn facts(urls: &Urls, Loaded { trace, analysis, .. }: &Loaded) -> Facts {
+fn facts(
+    urls: &Urls,
+    Loaded {
+        trace, analysis, ..
+    }: &Loaded,
+) -> Facts {
     let root = trace.request_root();
-    let depth = (0..trace.len()).map(|span_idx| trace.depth(span_idx)).max().unwrap_or(0);
+    let depth = (0..trace.len())
+        .map(|span_idx| trace.depth(span_idx))
+        .max()
+        .unwrap_or(0);
     Facts {
         service: label(trace.service(root)).into_owned(),
         operation: label(&trace.span(root).name).into_owned(),
@@ -163,9 +220,18 @@ fn facts(urls: &Urls, Loaded { trace, analysis, .. }: &Loaded) -> Facts {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of a bar's width")]
-fn shares(Loaded { trace, analysis, .. }: &Loaded, palette: &Palette<'_>) -> Vec<Share> {
+fn shares(
+    Loaded {
+        trace, analysis, ..
+    }: &Loaded,
+    palette: &Palette<'_>,
+) -> Vec<Share> {
     let total = analysis.duration_nanos;
-    let on_path: Vec<_> = analysis.services.iter().filter(|share| share.critical_nanos > 0).collect();
+    let on_path: Vec<_> = analysis
+        .services
+        .iter()
+        .filter(|share| share.critical_nanos > 0)
+        .collect();
     let (named, others) = on_path.split_at(on_path.len().min(SHARES_MAX));
     let share = |name: &str, class: String, nanos: u64| {
         let width = nanos as f64 * 100.0 / total.max(1) as f64;
@@ -186,12 +252,21 @@ fn shares(Loaded { trace, analysis, .. }: &Loaded, palette: &Palette<'_>) -> Vec
         .collect();
     if !others.is_empty() {
         let nanos = others.iter().map(|service| service.critical_nanos).sum();
-        shares.push(share(&format!("{} more services", others.len()), "s8".to_owned(), nanos));
+        shares.push(share(
+            &format!("{} more services", others.len()),
+            "s8".to_owned(),
+            nanos,
+        ));
     }
     shares
 }
 
-fn findings(urls: &Urls, loaded: &Loaded, refs: &SpanRefs<'_>, view: &TraceView) -> Vec<FindingView> {
+fn findings(
+    urls: &Urls,
+    loaded: &Loaded,
+    refs: &SpanRefs<'_>,
+    view: &TraceView,
+) -> Vec<FindingView> {
     let shown = loaded.analysis.findings.iter().take(FINDINGS_MAX);
     shown
         .map(|finding| FindingView {
@@ -219,5 +294,9 @@ fn status(timeline: &Timeline, n_spans: usize) -> String {
 }
 
 fn tick_text(nanos: u64) -> String {
-    if nanos == 0 { "0".to_owned() } else { duration(nanos) }
+    if nanos == 0 {
+        "0".to_owned()
+    } else {
+        duration(nanos)
+    }
 }

@@ -1,7 +1,8 @@
 //! Durations as people type them: `250ms`, `2s`, `800us`, `1.5 min`.
 
 /// What the text should be.
-pub(super) const EXPECTED: &str = "a number with its unit: ns, us, ms, s, m or h, such as 250ms or 1.5s";
+pub(super) const EXPECTED: &str =
+    "a number with its unit: ns, us, ms, s, m or h, such as 250ms or 1.5s";
 
 /// Reads a duration in nanoseconds; `None` when the text is none, or too long to count.
 pub(super) fn parse(text: &str) -> Option<u64> {
@@ -53,7 +54,20 @@ mod tests {
 
     #[test]
     fn anything_else_is_none() {
-        for text in ["", "250", "ms", "-1s", "1..5s", ".5s", "5.s", "1,5s", "1 fortnight", "99999999999999999999s", "9999999h", "１s"] {
+        for text in [
+            "",
+            "250",
+            "ms",
+            "-1s",
+            "1..5s",
+            ".5s",
+            "5.s",
+            "1,5s",
+            "1 fortnight",
+            "99999999999999999999s",
+            "9999999h",
+            "１s",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

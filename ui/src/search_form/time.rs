@@ -6,8 +6,7 @@ use jiff::tz::TimeZone;
 use longpole_proto::UnixNanos;
 
 /// What the text should be.
-pub(super) const EXPECTED: &str =
-    "a time such as 2026-11-22T01:47:54Z (UTC when it names no zone), or Unix time in s, ms, µs or ns";
+pub(super) const EXPECTED: &str = "a time such as 2026-11-22T01:47:54Z (UTC when it names no zone), or Unix time in s, ms, µs or ns";
 
 /// Reads a point in time; `None` when the text is none.
 pub(super) fn parse(text: &str) -> Option<UnixNanos> {
@@ -25,7 +24,12 @@ pub(super) fn parse(text: &str) -> Option<UnixNanos> {
     }
     let timestamp = match text.parse::<Timestamp>() {
         Ok(timestamp) => timestamp,
-        Err(_) => text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+        Err(_) => text
+            .parse::<DateTime>()
+            .ok()?
+            .to_zoned(TimeZone::UTC)
+            .ok()?
+            .timestamp(),
     };
     u64::try_from(timestamp.as_nanosecond()).ok().map(UnixNanos)
 }
@@ -50,13 +54,26 @@ mod tests {
         for text in texts {
             assert_eq!(parse(text), expected, "{text}");
         }
-        assert_eq!(parse("2026-11-22T01:47:54.755Z"), Some(UnixNanos(1_795_312_074_755_000_000)));
-        assert_eq!(parse("2026-11-22"), Some(UnixNanos(1_795_305_600_000_000_000)));
+        assert_eq!(
+            parse("2026-11-22T01:47:54.755Z"),
+            Some(UnixNanos(1_795_312_074_755_000_000))
+        );
+        assert_eq!(
+            parse("2026-11-22"),
+            Some(UnixNanos(1_795_305_600_000_000_000))
+        );
     }
 
     #[test]
     fn anything_else_is_none() {
-        for text in ["", "now", "17", "1969-12-31T23:59:59Z", "2026-02-30", "9999-01-01"] {
+        for text in [
+            "",
+            "now",
+            "17",
+            "1969-12-31T23:59:59Z",
+            "2026-02-30",
+            "9999-01-01",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

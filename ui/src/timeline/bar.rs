@@ -58,17 +58,28 @@ impl Bar {
             Place::Before(_) => Some(Label::Right(Percent(0.0))),
             Place::After(_) => Some(Label::Left(Percent(0.0))),
         };
-        Self { place, solid: String::new(), label }
+        Self {
+            place,
+            solid: String::new(),
+            label,
+        }
     }
 
     /// A span's bar; of its self time the `n_stretches_max` longest stretches are drawn.
-    pub(crate) fn of_span(tree: &Tree<'_>, window: &Window, span_idx: usize, n_stretches_max: usize) -> Self {
+    pub(crate) fn of_span(
+        tree: &Tree<'_>,
+        window: &Window,
+        span_idx: usize,
+        n_stretches_max: usize,
+    ) -> Self {
         let span = tree.trace.span(span_idx);
         let mut bar = Self::of(window, span.start, span.end);
         if matches!(bar.place, Place::Inside(..)) {
             let mut stretches = self_stretches(tree, span_idx);
             if stretches.len() > n_stretches_max {
-                stretches.sort_by_key(|&(start, end)| (std::cmp::Reverse(end.nanos_since(start)), start));
+                stretches.sort_by_key(|&(start, end)| {
+                    (std::cmp::Reverse(end.nanos_since(start)), start)
+                });
                 stretches.truncate(n_stretches_max);
                 stretches.sort_unstable();
             }
@@ -76,7 +87,8 @@ impl Bar {
                 let (from, to) = (window.percent(start) * 10.0, window.percent(end) * 10.0);
                 if to > from {
                     let (from, width) = (Short(from), Short((to - from).max(0.1)));
-                    write!(bar.solid, "M{from} 0h{width}v1h-{width}z").expect("writing to a string cannot fail");
+                    write!(bar.solid, "M{from} 0h{width}v1h-{width}z")
+                        .expect("writing to a string cannot fail");
                 }
             }
         }
@@ -91,7 +103,11 @@ fn self_stretches(tree: &Tree<'_>, span_idx: usize) -> Vec<(UnixNanos, UnixNanos
     let mut stretches = Vec::new();
     let mut free_from = span.start;
     // Children stand by start.
-    for child in tree.trace.children(span_idx).filter(|&child| tree.analysis.awaited[child]) {
+    for child in tree
+        .trace
+        .children(span_idx)
+        .filter(|&child| tree.analysis.awaited[child])
+    {
         let child = tree.trace.span(child);
         let (child_start, child_end) = (child.start.min(end), child.end.min(end));
         if child_start > free_from {

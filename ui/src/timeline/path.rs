@@ -23,7 +23,11 @@ struct Step {
 }
 
 /// The line as an SVG path, 1000 wide and [`ROW_PX`] high per row; `row_of` gives a span's row.
-pub(crate) fn path(window: &Window, sections: &[Section], row_of: impl Fn(usize) -> usize) -> String {
+pub(crate) fn path(
+    window: &Window,
+    sections: &[Section],
+    row_of: impl Fn(usize) -> usize,
+) -> String {
     let mut steps: Vec<Step> = Vec::new();
     for section in sections {
         let step = Step {
@@ -48,7 +52,9 @@ fn push(steps: &mut Vec<Step>, step: Step) {
 }
 
 fn binned(steps: &[Step]) -> Vec<Step> {
-    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Vec::new() };
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+        return Vec::new();
+    };
     #[expect(clippy::cast_precision_loss, reason = "a few hundred bins")]
     let edge = |bin: usize| first.from + (last.to - first.from) * bin as f64 / BINS as f64;
     let mut binned: Vec<Step> = Vec::new();
@@ -87,7 +93,9 @@ fn draw(steps: &[Step]) -> String {
             Some(row) if row == step.row => Ok(()),
             Some(_) => write!(path, "V{}", y(step.row)),
         };
-        moved.and_then(|()| write!(path, "H{}", Short(step.to))).expect("writing to a string cannot fail");
+        moved
+            .and_then(|()| write!(path, "H{}", Short(step.to)))
+            .expect("writing to a string cannot fail");
         last = Some(step.row);
     }
     path
@@ -111,24 +119,40 @@ mod tests {
 
     #[test]
     fn the_line_steps_between_rows_and_joins_sections_of_one_row() {
-        let window = Window { start: START, end: START.plus_nanos(4) };
+        let window = Window {
+            start: START,
+            end: START.plus_nanos(4),
+        };
         let rows = [0, 1, 1, 0];
-        assert_eq!(path(&window, &sections(4), |span| rows[span]), "M0 20.5H250V44.5H750V20.5H1000");
+        assert_eq!(
+            path(&window, &sections(4), |span| rows[span]),
+            "M0 20.5H250V44.5H750V20.5H1000"
+        );
     }
 
     #[test]
     fn a_long_path_is_drawn_in_bins() {
-        let window = Window { start: START, end: START.plus_nanos(100_000) };
+        let window = Window {
+            start: START,
+            end: START.plus_nanos(100_000),
+        };
         let line = path(&window, &sections(100_000), |span| span % 120);
         assert!(line.matches('H').count() <= BINS, "{}", line.len());
         assert!(line.ends_with("H1000"), "{line}");
         let many_rows = path(&window, &sections(100_000), |span| span / 1_000);
-        assert_eq!(many_rows.matches('H').count(), 100, "rows that hold whole bins are all there");
+        assert_eq!(
+            many_rows.matches('H').count(),
+            100,
+            "rows that hold whole bins are all there"
+        );
     }
 
     #[test]
     fn no_sections_are_no_line() {
-        let window = Window { start: START, end: START.plus_nanos(1) };
+        let window = Window {
+            start: START,
+            end: START.plus_nanos(1),
+        };
         assert_eq!(path(&window, &[], |_| 0), "");
     }
 }

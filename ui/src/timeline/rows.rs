@@ -55,12 +55,16 @@ pub(crate) enum RowKind {
     Fold {
         /// How many siblings.
         n_calls: usize,
+        /// Whether they are all their parent has.
+        is_all: bool,
         /// They and what is under them.
         folded: Under,
         /// How long they took, one by one.
         total_nanos: u64,
         /// How long it was from the first one's start to the last one's end.
         elapsed_nanos: u64,
+        /// The first of them, when all are of one operation.
+        operation_of: Option<usize>,
     },
     /// Levels that are left out on the way down to the next row.
     Levels {
@@ -96,7 +100,12 @@ pub(crate) fn culprit_idx(analysis: &Analysis) -> usize {
 }
 
 /// The rows of a story, and by span the row it stands in.
-pub(crate) fn rows(tree: &Tree<'_>, story: &Story, window: &Window, selected: Option<usize>) -> (Vec<Row>, Vec<u32>) {
+pub(crate) fn rows(
+    tree: &Tree<'_>,
+    story: &Story,
+    window: &Window,
+    selected: Option<usize>,
+) -> (Vec<Row>, Vec<u32>) {
     let mut builder = Builder {
         tree,
         story,
@@ -107,7 +116,13 @@ pub(crate) fn rows(tree: &Tree<'_>, story: &Story, window: &Window, selected: Op
     };
     let mut waiting: Vec<(Item, usize)> = Vec::new();
     let push_items = |waiting: &mut Vec<(Item, usize)>, node, depth| {
-        waiting.extend(story.items(tree, node).into_iter().rev().map(|item| (item, depth)));
+        waiting.extend(
+            story
+                .items(tree, node)
+                .into_iter()
+                .rev()
+                .map(|item| (item, depth)),
+        );
     };
     push_items(&mut waiting, Node::Top, 0);
     while let Some((item, depth)) = waiting.pop() {
@@ -142,7 +157,8 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// Notes that a span (and what is under it and has no own row) stands in the row added next.
     fn stands_here(&mut self, span_idx: usize) {
-        self.row_of[span_idx] = u32::try_from(self.rows.len()).expect("no more rows than spans and folds");
+        self.row_of[span_idx] =
+            u32::try_from(self.rows.len()).expect("no more rows than spans and folds");
     }
 
     fn node(&mut self, node: Node, depth: usize) {
@@ -158,7 +174,10 @@ impl Builder<'_> {
             Node::Span(span_idx) => {
                 self.stands_here(span_idx);
                 let span = self.tree.trace.span(span_idx);
-                (self.span_kind(span_idx, under, is_open), Bar::of(self.window, span.start, span.end))
+                (
+                    self.span_kind(span_idx, under, is_open),
+                    Bar::of(self.window, span.start, span.end),
+                )
             }
             Node::Missing | Node::Top => {
                 for &orphan in &self.tree.orphans {
@@ -166,25 +185,42 @@ impl Builder<'_> {
                 }
                 let folded = if is_open { Under::default() } else { under };
                 let (start, end) = self.extent(self.tree.orphans.iter().copied());
-                let kind = RowKind::Missing { n_orphans: self.tree.orphans.len(), folded };
+                let kind = RowKind::Missing {
+                    n_orphans: self.tree.orphans.len(),
+                    folded,
+                };
                 (kind, Bar::of(self.window, start, end))
             }
         };
-        self.rows.push(Row { kind, depth, toggle, bar, on_path: under.critical_nanos > 0 });
+        self.rows.push(Row {
+            kind,
+            depth,
+            toggle,
+            bar,
+            on_path: under.critical_nanos > 0,
+        });
     }
 
     fn span_kind(&self, span_idx: usize, under: Under, is_open: bool) -> RowKind {
         let analysis = self.tree.analysis;
         let hop = &analysis.hops[analysis.slowest_hop];
         let is_error = self.tree.trace.span(span_idx).is_error();
-        let itself = Under { critical_nanos: 0, n_spans: 1, n_errors: u64::from(is_error) };
+        let itself = Under {
+            critical_nanos: 0,
+            n_spans: 1,
+            n_errors: u64::from(is_error),
+        };
         RowKind::Span {
             span_idx,
             is_hot: span_idx == hop.entry_idx,
             is_culprit: span_idx == culprit_idx(analysis)
                 && analysis.culprit.nanos > hop.nanos.saturating_sub(analysis.culprit.nanos),
             is_selected: self.selected == Some(span_idx),
-            folded: if is_open { Under::default() } else { under.minus(itself) },
+            folded: if is_open {
+                Under::default()
+            } else {
+                under.minus(itself)
+            },
         }
     }
 
@@ -201,12 +237,27 @@ impl Builder<'_> {
         }
         for &span_idx in &spans {
             self.stands_here(span_idx);
-            total_nanos = total_nanos.saturating_add(self.tree.trace.span(span_idx).duration_nanos());
+            total_nanos =
+                total_nanos.saturating_add(self.tree.trace.span(span_idx).duration_nanos());
         }
+        let operation = |span_idx: usize| {
+            (
+                self.tree.trace.service_idx(span_idx),
+                &self.tree.trace.span(span_idx).name,
+            )
+        };
+        let first = spans.first().copied();
+        let operation_of = first.filter(|&first| {
+            spans
+                .iter()
+                .all(|&span_idx| operation(span_idx) == operation(first))
+        });
         let (start, end) = self.extent(spans.into_iter());
         self.rows.push(Row {
             kind: RowKind::Fold {
+                operation_of,
                 n_calls: children.len(),
+                is_all: children.len() == self.tree.children(expand.node).len(),
                 folded,
                 total_nanos,
                 elapsed_nanos: end.nanos_since(start),
@@ -219,17 +270,27 @@ impl Builder<'_> {
     }
 
     fn levels(&mut self, spans: &[usize], bottom: Node, depth: usize) {
-        let top = spans.last().map_or(bottom, |&span_idx| Node::Span(span_idx));
+        let top = spans
+            .last()
+            .map_or(bottom, |&span_idx| Node::Span(span_idx));
         for &span_idx in spans {
             self.stands_here(span_idx);
         }
         let folded = self.tree.under(top).minus(self.tree.under(bottom));
-        let middle = spans.get(spans.len() / 2).map_or(bottom, |&span_idx| Node::Span(span_idx));
+        let middle = spans
+            .get(spans.len() / 2)
+            .map_or(bottom, |&span_idx| Node::Span(span_idx));
         let (start, end) = self.extent(spans.iter().copied());
         self.rows.push(Row {
-            kind: RowKind::Levels { n_levels: spans.len(), folded },
+            kind: RowKind::Levels {
+                n_levels: spans.len(),
+                folded,
+            },
             depth,
-            toggle: Toggle::Expand(Expansion { node: middle, page: 1 }),
+            toggle: Toggle::Expand(Expansion {
+                node: middle,
+                page: 1,
+            }),
             bar: Bar::of(self.window, start, end),
             on_path: folded.critical_nanos > 0,
         });
@@ -239,7 +300,9 @@ impl Builder<'_> {
     fn extent(&self, spans: impl Iterator<Item = usize>) -> (UnixNanos, UnixNanos) {
         let spans = spans.map(|span_idx| self.tree.trace.span(span_idx));
         let extent = spans.map(|span| (span.start, span.end.max(span.start)));
-        extent.reduce(|(start, end), (from, to)| (start.min(from), end.max(to))).unwrap_or_default()
+        extent
+            .reduce(|(start, end), (from, to)| (start.min(from), end.max(to)))
+            .unwrap_or_default()
     }
 
     fn finish(mut self) -> (Vec<Row>, Vec<u32>) {
@@ -251,7 +314,10 @@ impl Builder<'_> {
                 self.row_of[span_idx] = self.row_of[parent];
             }
         }
-        debug_assert!(self.row_of.iter().all(|&row| row != NO_ROW), "every span stands in a row");
+        debug_assert!(
+            self.row_of.iter().all(|&row| row != NO_ROW),
+            "every span stands in a row"
+        );
         // How much detail a bar may have depends on how many there are.
         let (least, most) = STRETCHES_PER_BAR;
         let n_stretches_max = (STRETCHES_MAX / self.rows.len().max(1)).clamp(least, most);

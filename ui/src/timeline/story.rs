@@ -29,6 +29,8 @@ const WAY_ROWS_PER_EXPANSION: usize = 24;
 const WAY_ROWS_MIN: usize = 6;
 /// A row opens by itself when a 25th of the critical time is under it.
 const OPENS_AT: u64 = 25;
+/// Of many children those are kept that have at least a hundredth of the critical time under them.
+const KEPT_FROM: u64 = 100;
 /// Errors under a row count as a 20th of the critical time.
 const ERRORS_COUNT_AS: u64 = 20;
 
@@ -77,12 +79,26 @@ impl Story {
     /// Chooses the rows. `targets` are always among them, and so is what is opened by hand.
     pub(crate) fn of(tree: &Tree<'_>, targets: &[usize], expanded: &[Expansion]) -> Self {
         if tree.trace.len() <= WHOLE_SPANS_MAX {
-            return Self { whole: true, ..Self::default() };
+            return Self {
+                whole: true,
+                ..Self::default()
+            };
         }
         let mut story = Self::default();
-        let wanted = targets.iter().map(|&at| Node::Span(at)).chain(expanded.iter().map(|expansion| expansion.node));
-        story.open_ways(tree, wanted, WAY_ROWS_MAX + WAY_ROWS_PER_EXPANSION * expanded.len());
-        story.n_rows = story.open.keys().map(|&node| story.items(tree, node).len()).sum();
+        let wanted = targets
+            .iter()
+            .map(|&at| Node::Span(at))
+            .chain(expanded.iter().map(|expansion| expansion.node));
+        story.open_ways(
+            tree,
+            wanted,
+            WAY_ROWS_MAX + WAY_ROWS_PER_EXPANSION * expanded.len(),
+        );
+        story.n_rows = story
+            .open
+            .keys()
+            .map(|&node| story.items(tree, node).len())
+            .sum();
         let mut rows_max = ROWS_MAX;
         for expansion in expanded {
             rows_max += story.open_page(tree, *expansion) + WAY_ROWS_PER_EXPANSION;
@@ -172,9 +188,17 @@ impl Story {
             let n_low = (per_way - per_way / 2).min(between.len());
             let n_high = (per_way / 2).min(between.len() - n_low);
             let n_out = between.len() - n_low - n_high;
-            let (n_low, n_out) = if n_out == 1 { (n_low + 1, 0) } else { (n_low, n_out) };
+            let (n_low, n_out) = if n_out == 1 {
+                (n_low + 1, 0)
+            } else {
+                (n_low, n_out)
+            };
             if n_out > 0 {
-                let bottom = if n_low == 0 { joint } else { between[n_low - 1] };
+                let bottom = if n_low == 0 {
+                    joint
+                } else {
+                    between[n_low - 1]
+                };
                 self.chains.insert(between[n_low + n_out - 1], bottom);
             }
             for &node in between[..n_low].iter().chain(&between[n_low + n_out..]) {
@@ -186,11 +210,18 @@ impl Story {
 
     /// Opens a row by hand; gives how many rows that adds.
     fn open_page(&mut self, tree: &Tree<'_>, expansion: Expansion) -> usize {
-        let n_before = self.open.get(&expansion.node).map_or(0, |_| self.items(tree, expansion.node).len());
+        let n_before = self
+            .open
+            .get(&expansion.node)
+            .map_or(0, |_| self.items(tree, expansion.node).len());
         let children = tree.children(expansion.node);
         self.open.insert(expansion.node, Some(expansion.page));
-        self.kept.extend(&children[page_of(expansion.page, children.len())]);
-        let n_more = self.items(tree, expansion.node).len().saturating_sub(n_before);
+        self.kept
+            .extend(&children[page_of(expansion.page, children.len())]);
+        let n_more = self
+            .items(tree, expansion.node)
+            .len()
+            .saturating_sub(n_before);
         self.n_rows += n_more;
         n_more
     }
@@ -200,11 +231,19 @@ impl Story {
         let total = tree.under(Node::Top).critical_nanos;
         let importance = |node: Node| {
             let under = tree.under(node);
-            let errors = if under.n_errors > 0 { total / ERRORS_COUNT_AS } else { 0 };
+            let errors = if under.n_errors > 0 {
+                total / ERRORS_COUNT_AS
+            } else {
+                0
+            };
             under.critical_nanos.saturating_add(errors)
         };
         let mut waiting: BinaryHeap<(u64, Reverse<Node>)> = BinaryHeap::new();
-        waiting.extend(self.kept.iter().map(|&node| (importance(node), Reverse(node))));
+        waiting.extend(
+            self.kept
+                .iter()
+                .map(|&node| (importance(node), Reverse(node))),
+        );
         while let Some((share, Reverse(node))) = waiting.pop() {
             if share < total / OPENS_AT {
                 break;
@@ -212,8 +251,12 @@ impl Story {
             if self.is_opened_by_hand(node) || !tree.has_children(node) {
                 continue;
             }
-            let n_before = if self.is_open(node) { self.items(tree, node).len() } else { 0 };
-            let picked = self.pick(tree.children(node), importance);
+            let n_before = if self.is_open(node) {
+                self.items(tree, node).len()
+            } else {
+                0
+            };
+            let picked = self.pick(tree.children(node), importance, total / KEPT_FROM);
             let was_open = self.open.insert(node, None).is_some();
             self.kept.extend(&picked);
             let n_rows = self.n_rows - n_before + self.items(tree, node).len();
@@ -227,17 +270,27 @@ impl Story {
                 continue;
             }
             self.n_rows = n_rows;
-            waiting.extend(picked.into_iter().map(|child| (importance(child), Reverse(child))));
+            waiting.extend(
+                picked
+                    .into_iter()
+                    .map(|child| (importance(child), Reverse(child))),
+            );
         }
     }
 
     /// The children to show that are not shown anyway.
-    fn pick(&self, children: Vec<Node>, importance: impl Fn(Node) -> u64) -> Vec<Node> {
+    fn pick(
+        &self,
+        children: Vec<Node>,
+        importance: impl Fn(Node) -> u64,
+        kept_from: u64,
+    ) -> Vec<Node> {
         let n_children = children.len();
         let is_hidden = |node: &Node| !self.kept.contains(node) && !self.chains.contains_key(node);
         let mut hidden: Vec<Node> = children.into_iter().filter(is_hidden).collect();
         if n_children > SIBLINGS_MAX {
             let n_shown = n_children - hidden.len();
+            hidden.retain(|&child| importance(child) >= kept_from);
             // Stable, so that among equals the earlier stays.
             hidden.sort_by_cached_key(|&child| Reverse(importance(child)));
             hidden.truncate(SIBLINGS_KEPT.saturating_sub(n_shown));
@@ -254,7 +307,13 @@ fn page_of(page: usize, n: usize) -> std::ops::Range<usize> {
 }
 
 /// Ends a run of folded children, the first of which stands at `from` under `parent`.
-fn fold(items: &mut Vec<Item>, folded: &mut Vec<Node>, parent: Node, from: usize, shown_page: Option<usize>) {
+fn fold(
+    items: &mut Vec<Item>,
+    folded: &mut Vec<Node>,
+    parent: Node,
+    from: usize,
+    shown_page: Option<usize>,
+) {
     if folded.is_empty() {
         return;
     }
@@ -264,10 +323,20 @@ fn fold(items: &mut Vec<Item>, folded: &mut Vec<Node>, parent: Node, from: usize
         items.push(Item::Row(child));
         return;
     }
-    let (first, last) = (from / PAGE_ROWS + 1, (from + children.len() - 1) / PAGE_ROWS + 1);
+    let (first, last) = (
+        from / PAGE_ROWS + 1,
+        (from + children.len() - 1) / PAGE_ROWS + 1,
+    );
     // Behind the shown page comes the next, before it the one before.
-    let page = if shown_page.is_some_and(|shown| shown > last) { last } else { first };
-    items.push(Item::Fold { children, expand: Expansion { node: parent, page } });
+    let page = if shown_page.is_some_and(|shown| shown > last) {
+        last
+    } else {
+        first
+    };
+    items.push(Item::Fold {
+        children,
+        expand: Expansion { node: parent, page },
+    });
 }
 
 /// The spans from `top` down to above `bottom`, the lowest first.
@@ -276,7 +345,9 @@ fn chain(tree: &Tree<'_>, top: Node, bottom: Node) -> Vec<usize> {
     let mut at = tree.parent(bottom);
     while let Some(Node::Span(span_idx)) = at {
         spans.push(span_idx);
-        at = (Node::Span(span_idx) != top).then(|| tree.parent(Node::Span(span_idx))).flatten();
+        at = (Node::Span(span_idx) != top)
+            .then(|| tree.parent(Node::Span(span_idx)))
+            .flatten();
     }
     spans
 }

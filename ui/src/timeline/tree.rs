@@ -67,7 +67,13 @@ impl<'a> Tree<'a> {
         }
         let is_orphan = |&root: &usize| trace.attachment(root) == Attachment::Orphan;
         let orphans = trace.roots().iter().copied().filter(is_orphan).collect();
-        Self { trace, analysis, orphans, critical_before, errors_before }
+        Self {
+            trace,
+            analysis,
+            orphans,
+            critical_before,
+            errors_before,
+        }
     }
 
     pub(crate) fn parent(&self, node: Node) -> Option<Node> {

@@ -69,7 +69,10 @@ impl Window {
         let nanos = root.duration_nanos();
         let (start, end) = (trace.start(), trace.end());
         if nanos == 0 {
-            return Self { start, end: end.max(start.plus_nanos(1)) };
+            return Self {
+                start,
+                end: end.max(start.plus_nanos(1)),
+            };
         }
         Self {
             start: start.max(UnixNanos(root.start.0.saturating_sub(nanos / 2))),
@@ -107,8 +110,13 @@ impl Window {
         let step = round_step(nanos / TICKS);
         (0..=TICKS * 2)
             .map_while(|n| n.checked_mul(step))
-            .map(|at| Tick { left: Percent(self.percent(self.start.plus_nanos(at))), nanos: at })
-            .take_while(|tick| tick.nanos == 0 || (tick.nanos < nanos && tick.left.0 <= LAST_TICK_MAX))
+            .map(|at| Tick {
+                left: Percent(self.percent(self.start.plus_nanos(at))),
+                nanos: at,
+            })
+            .take_while(|tick| {
+                tick.nanos == 0 || (tick.nanos < nanos && tick.left.0 <= LAST_TICK_MAX)
+            })
             .collect()
     }
 }
@@ -117,8 +125,9 @@ impl Window {
 /// those that people count in) that is at least `nanos`.
 fn round_step(nanos: u64) -> u64 {
     const S: u64 = 1_000_000_000;
-    const LONG: [u64; 14] =
-        [10, 15, 20, 30, 60, 120, 300, 600, 900, 1_200, 1_800, 3_600, 7_200, 18_000];
+    const LONG: [u64; 14] = [
+        10, 15, 20, 30, 60, 120, 300, 600, 900, 1_200, 1_800, 3_600, 7_200, 18_000,
+    ];
     let mut power = 1_u64;
     while power < 10 * S {
         for factor in [1, 2, 5] {
@@ -130,7 +139,10 @@ fn round_step(nanos: u64) -> u64 {
     }
     let mut unit = S;
     loop {
-        if let Some(seconds) = LONG.into_iter().find(|&seconds| unit.saturating_mul(seconds) >= nanos) {
+        if let Some(seconds) = LONG
+            .into_iter()
+            .find(|&seconds| unit.saturating_mul(seconds) >= nanos)
+        {
             return unit.saturating_mul(seconds);
         }
         unit = unit.saturating_mul(10);
@@ -144,19 +156,41 @@ mod tests {
     use super::*;
 
     fn window(nanos: u64) -> Window {
-        Window { start: START, end: START.plus_nanos(nanos) }
+        Window {
+            start: START,
+            end: START.plus_nanos(nanos),
+        }
     }
 
     #[test]
     fn ticks_stand_at_round_times_and_leave_room_for_the_end() {
-        let ticks = |nanos| -> Vec<u64> { window(nanos).ticks().into_iter().map(|tick| tick.nanos).collect() };
+        let ticks = |nanos| -> Vec<u64> {
+            window(nanos)
+                .ticks()
+                .into_iter()
+                .map(|tick| tick.nanos)
+                .collect()
+        };
         assert_eq!(ticks(390 * MS), [0, 100 * MS, 200 * MS, 300 * MS]);
-        assert_eq!(ticks(1_000 * MS), [0, 200 * MS, 400 * MS, 600 * MS, 800 * MS]);
-        assert_eq!(ticks(2_350 * MS), [0, 500 * MS, 1_000 * MS, 1_500 * MS, 2_000 * MS]);
+        assert_eq!(
+            ticks(1_000 * MS),
+            [0, 200 * MS, 400 * MS, 600 * MS, 800 * MS]
+        );
+        assert_eq!(
+            ticks(2_350 * MS),
+            [0, 500 * MS, 1_000 * MS, 1_500 * MS, 2_000 * MS]
+        );
         assert_eq!(ticks(1), [0]);
-        assert_eq!(ticks(90_000 * MS), [0, 20_000 * MS, 40_000 * MS, 60_000 * MS]);
+        assert_eq!(
+            ticks(90_000 * MS),
+            [0, 20_000 * MS, 40_000 * MS, 60_000 * MS]
+        );
         for nanos in [3, 1_000, 7_777_777, u64::MAX / 3, u64::MAX - START.0] {
-            assert!((1..=6).contains(&ticks(nanos).len()), "{nanos}: {:?}", ticks(nanos));
+            assert!(
+                (1..=6).contains(&ticks(nanos).len()),
+                "{nanos}: {:?}",
+                ticks(nanos)
+            );
         }
     }
 
@@ -165,8 +199,12 @@ mod tests {
         let trace = testing::trace_of([
             SpanBuilder::new(1, "root").at(100_000, 100_400),
             SpanBuilder::new(2, "a day before").parent(1).at(0, 10),
-            SpanBuilder::new(3, "after the answer").parent(1).at(100_390, 100_500),
-            SpanBuilder::new(4, "much later").parent(1).at(900_000, 900_010),
+            SpanBuilder::new(3, "after the answer")
+                .parent(1)
+                .at(100_390, 100_500),
+            SpanBuilder::new(4, "much later")
+                .parent(1)
+                .at(900_000, 900_010),
         ]);
         let window = Window::of(&trace);
         assert_eq!(window.start, START.plus_nanos(99_800 * MS));
@@ -190,7 +228,10 @@ mod tests {
     fn a_trace_that_takes_no_time_has_a_window() {
         let trace = testing::trace_of([SpanBuilder::new(1, "tick").at(5, 5)]);
         let window = Window::of(&trace);
-        assert_eq!(window.place(trace.span(0).start, trace.span(0).end), Place::Inside(Percent(0.0), Percent(0.0)));
+        assert_eq!(
+            window.place(trace.span(0).start, trace.span(0).end),
+            Place::Inside(Percent(0.0), Percent(0.0))
+        );
         assert_eq!(window.ticks().len(), 1);
     }
 }

@@ -40,9 +40,16 @@ pub(super) struct PathShare {
 }
 
 pub(super) fn rows(urls: &Urls, requests: &[TraceSummary], now: UnixNanos) -> Vec<RequestView> {
-    let longest = requests.iter().map(|request| request.duration_nanos).max().unwrap_or(0);
+    let longest = requests
+        .iter()
+        .map(|request| request.duration_nanos)
+        .max()
+        .unwrap_or(0);
     let palette = palette(requests);
-    requests.iter().map(|request| row(urls, request, now, longest, &palette)).collect()
+    requests
+        .iter()
+        .map(|request| row(urls, request, now, longest, &palette))
+        .collect()
 }
 
 /// The colours of the services of these requests, by critical time.
@@ -57,7 +64,13 @@ fn palette(requests: &[TraceSummary]) -> Palette<'_> {
     Palette::of(services.into_iter().map(|(service, _)| service))
 }
 
-fn row(urls: &Urls, request: &TraceSummary, now: UnixNanos, longest: u64, palette: &Palette<'_>) -> RequestView {
+fn row(
+    urls: &Urls,
+    request: &TraceSummary,
+    now: UnixNanos,
+    longest: u64,
+    palette: &Palette<'_>,
+) -> RequestView {
     let total = request.duration_nanos;
     let hot = &request.slowest_hop;
     let mut left = 0.0;

@@ -33,7 +33,10 @@ impl ValueView {
             value => {
                 let mut text = String::new();
                 write_value(&mut text, value);
-                Self { href: None, ..Self::text(&text) }
+                Self {
+                    href: None,
+                    ..Self::text(&text)
+                }
             }
         }
     }
@@ -41,7 +44,11 @@ impl ValueView {
     pub(crate) fn text(text: &str) -> Self {
         let is_long = text.len() > SHORT_BYTES;
         Self {
-            short: if is_long { format!("{}…", prefix(text, SHORT_BYTES)) } else { text.to_owned() },
+            short: if is_long {
+                format!("{}…", prefix(text, SHORT_BYTES))
+            } else {
+                text.to_owned()
+            },
             full: is_long.then(|| prefix(text, FULL_BYTES).to_owned()),
             n_bytes: (text.len() > FULL_BYTES).then(|| text.len().into()),
             href: is_web_address(text).then(|| text.to_owned()),
@@ -55,7 +62,10 @@ fn prefix(text: &str, n_bytes: usize) -> &str {
 }
 
 fn is_web_address(text: &str) -> bool {
-    let has_scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let has_scheme = |scheme: &str| {
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
     text.len() <= URL_BYTES_MAX
         && (has_scheme("http://") || has_scheme("https://"))
         && !text.contains(|c: char| c.is_whitespace() || c.is_control())
@@ -75,7 +85,10 @@ fn write_value(text: &mut String, value: &AttributeValue) {
         AttributeValue::Double(number) => write!(text, "{number}"),
         AttributeValue::Bytes(bytes) => {
             text.push_str("0x");
-            bytes.iter().take(FULL_BYTES / 2).try_for_each(|byte| write!(text, "{byte:02x}"))
+            bytes
+                .iter()
+                .take(FULL_BYTES / 2)
+                .try_for_each(|byte| write!(text, "{byte:02x}"))
         }
         AttributeValue::Array(values) => {
             write_list(text, ['[', ']'], values, write_value);
@@ -93,7 +106,12 @@ fn write_value(text: &mut String, value: &AttributeValue) {
     written.expect("writing to a string cannot fail");
 }
 
-fn write_list<T>(text: &mut String, [open, close]: [char; 2], items: &[T], write: impl Fn(&mut String, &T)) {
+fn write_list<T>(
+    text: &mut String,
+    [open, close]: [char; 2],
+    items: &[T],
+    write: impl Fn(&mut String, &T),
+) {
     text.push(open);
     for (at, item) in items.iter().enumerate() {
         if text.len() > FULL_BYTES {
@@ -119,7 +137,16 @@ mod tests {
             assert_eq!(ValueView::of(&text.into()).href.as_deref(), Some(text));
         }
         let long = format!("https://example.test/{}", "a".repeat(4_000));
-        for text in ["javascript:alert(1)", "data:text/html,x", "httpx://a", "http", "https://a b", "//a", "é", &long] {
+        for text in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "httpx://a",
+            "http",
+            "https://a b",
+            "//a",
+            "é",
+            &long,
+        ] {
             assert_eq!(ValueView::of(&text.into()).href, None, "{text}");
         }
     }
@@ -134,18 +161,37 @@ mod tests {
         assert_eq!(huge.full.as_ref().map(String::len), Some(FULL_BYTES));
         assert_eq!(huge.n_bytes, Some(Count(1_000_000)));
         let list = AttributeValue::Array(vec!["x".repeat(1_000).as_str().into(); 1_000]);
-        assert!(ValueView::of(&list).full.is_some_and(|full| full.len() <= FULL_BYTES));
+        assert!(
+            ValueView::of(&list)
+                .full
+                .is_some_and(|full| full.len() <= FULL_BYTES)
+        );
     }
 
     #[test]
     fn values_that_are_no_text_are_written_out() {
         let map = Attributes(vec![
-            Attribute { key: "a".to_owned(), value: AttributeValue::Int(-1) },
-            Attribute { key: "b".to_owned(), value: AttributeValue::Array(vec!["x\"y".into(), true.into()]) },
-            Attribute { key: "c".to_owned(), value: AttributeValue::Bytes(vec![0, 255]) },
+            Attribute {
+                key: "a".to_owned(),
+                value: AttributeValue::Int(-1),
+            },
+            Attribute {
+                key: "b".to_owned(),
+                value: AttributeValue::Array(vec!["x\"y".into(), true.into()]),
+            },
+            Attribute {
+                key: "c".to_owned(),
+                value: AttributeValue::Bytes(vec![0, 255]),
+            },
         ]);
-        assert_eq!(ValueView::of(&AttributeValue::Map(map)).short, r#"{a: -1, b: ["x\"y", true], c: 0x00ff}"#);
-        assert_eq!(ValueView::of(&AttributeValue::Double(f64::NAN)).short, "NaN");
+        assert_eq!(
+            ValueView::of(&AttributeValue::Map(map)).short,
+            r#"{a: -1, b: ["x\"y", true], c: 0x00ff}"#
+        );
+        assert_eq!(
+            ValueView::of(&AttributeValue::Double(f64::NAN)).short,
+            "NaN"
+        );
         assert_eq!(ValueView::of(&AttributeValue::Empty).short, "(empty)");
     }
 }

@@ -1,6 +1,6 @@
 //! A row of the waterfall as its template shows it.
 
-use longpole_analysis::format::{count, duration, label, percent};
+use longpole_analysis::format::{count, duration, label, percent, span_label};
 
 use crate::Urls;
 use crate::palette::Palette;
@@ -59,7 +59,12 @@ pub(super) struct LabelView {
 }
 
 pub(super) fn rows(context: &Context<'_>) -> Vec<RowView> {
-    context.timeline.rows.iter().map(|row| context.row(row)).collect()
+    context
+        .timeline
+        .rows
+        .iter()
+        .map(|row| context.row(row))
+        .collect()
 }
 
 impl Context<'_> {
@@ -93,24 +98,54 @@ impl Context<'_> {
         }
         self.toggle(&mut view, row.toggle);
         match &row.kind {
-            RowKind::Span { span_idx, is_hot, is_culprit, is_selected, folded } => {
-                self.span(&mut view, *span_idx, [*is_hot, *is_culprit, *is_selected], *folded);
+            RowKind::Span {
+                span_idx,
+                is_hot,
+                is_culprit,
+                is_selected,
+                folded,
+            } => {
+                self.span(
+                    &mut view,
+                    *span_idx,
+                    [*is_hot, *is_culprit, *is_selected],
+                    *folded,
+                );
             }
             RowKind::Missing { n_orphans, folded } => {
                 view.class.push_str(" fold");
                 "missing parent".clone_into(&mut view.name);
                 view.tags.push(quiet(match n_orphans {
                     1 => "1 span names a parent that is not stored".to_owned(),
-                    n => format!("{} spans name parents that are not stored", count(*n as u64)),
+                    n => format!(
+                        "{} spans name parents that are not stored",
+                        count(*n as u64)
+                    ),
                 }));
                 view.tags.extend(folded_tags(*folded));
             }
-            RowKind::Fold { n_calls, folded, total_nanos, elapsed_nanos } => {
+            RowKind::Fold {
+                n_calls,
+                is_all,
+                folded,
+                total_nanos,
+                elapsed_nanos,
+                operation_of,
+            } => {
                 view.class.push_str(" fold");
                 view.pattern = "url(#stripes)";
-                view.name = format!("⋯ {} more calls", count(*n_calls as u64));
+                let more = if *is_all { "" } else { "more " };
+                view.name = format!("⋯ {} {more}calls", count(*n_calls as u64));
+                if let Some(span_idx) = *operation_of {
+                    let service = self.loaded.trace.service(span_idx);
+                    view.class.push(' ');
+                    view.class.push_str(&self.palette.class(service));
+                    let operation = span_label(&self.loaded.trace, span_idx);
+                    view.tags.push(quiet(format!("all {operation}")));
+                }
                 if folded.n_spans > *n_calls as u64 {
-                    view.tags.push(quiet(format!("{} spans folded", count(folded.n_spans))));
+                    view.tags
+                        .push(quiet(format!("{} spans folded", count(folded.n_spans))));
                 }
                 view.tags.extend(errors_tag(folded.n_errors));
                 view.took = duration(*total_nanos);
@@ -123,7 +158,8 @@ impl Context<'_> {
                 view.pattern = "url(#stripes)";
                 view.name = format!("⋯ {} levels", count(*n_levels as u64));
                 if folded.n_spans > *n_levels as u64 {
-                    view.tags.push(quiet(format!("{} spans folded", count(folded.n_spans))));
+                    view.tags
+                        .push(quiet(format!("{} spans folded", count(folded.n_spans))));
                 }
                 view.tags.extend(errors_tag(folded.n_errors));
                 view.href.clone_from(&view.sign_href);
@@ -158,8 +194,16 @@ impl Context<'_> {
         }
     }
 
-    fn span(&self, view: &mut RowView, span_idx: usize, [is_hot, is_culprit, is_selected]: [bool; 3], folded: Under) {
-        let Loaded { trace, analysis, .. } = self.loaded;
+    fn span(
+        &self,
+        view: &mut RowView,
+        span_idx: usize,
+        [is_hot, is_culprit, is_selected]: [bool; 3],
+        folded: Under,
+    ) {
+        let Loaded {
+            trace, analysis, ..
+        } = self.loaded;
         let span = trace.span(span_idx);
         let name = self.refs.name(span_idx);
         let service = trace.service(span_idx);
@@ -169,14 +213,23 @@ impl Context<'_> {
         if let Some(href) = &mut view.sign_href {
             href.push_str(&Urls::row(name));
         }
-        view.href = Some(self.urls.trace_view(trace.id(), &self.view.with_span(name)) + &Urls::row(name));
+        view.href =
+            Some(self.urls.trace_view(trace.id(), &self.view.with_span(name)) + &Urls::row(name));
         view.service = label(service).into_owned();
         view.name = label(&span.name).into_owned();
         if is_hot {
             view.class.push_str(" hot");
             view.pattern = "url(#hatch)";
-            let share = percent(analysis.hops[analysis.slowest_hop].nanos, analysis.duration_nanos);
-            view.tags.push(TagView { class: "h", sign: "◀ ", wide: "SLOWEST HOP ".to_owned(), text: share });
+            let share = percent(
+                analysis.hops[analysis.slowest_hop].nanos,
+                analysis.duration_nanos,
+            );
+            view.tags.push(TagView {
+                class: "h",
+                sign: "◀ ",
+                wide: "SLOWEST HOP ".to_owned(),
+                text: share,
+            });
         }
         if is_culprit {
             let share = percent(analysis.culprit.nanos, analysis.duration_nanos);
@@ -184,13 +237,23 @@ impl Context<'_> {
                 1 => "most of it here ".to_owned(),
                 n => format!("most of it in {} of these ", count(n as u64)),
             };
-            view.tags.push(TagView { class: "h", sign: "", wide, text: share });
+            view.tags.push(TagView {
+                class: "h",
+                sign: "",
+                wide,
+                text: share,
+            });
         }
         if is_selected {
             view.class.push_str(" sel");
         }
         if span.is_error() {
-            view.tags.push(TagView { class: "e", sign: "✕ ", wide: "error".to_owned(), text: String::new() });
+            view.tags.push(TagView {
+                class: "e",
+                sign: "✕ ",
+                wide: "error".to_owned(),
+                text: String::new(),
+            });
         }
         view.tags.extend(folded_tags(folded));
         view.took = duration(span.duration_nanos());
@@ -199,7 +262,10 @@ impl Context<'_> {
         }
         let origin = self.timeline.window.start;
         let start = if span.start < origin {
-            format!("starts {} before this", duration(origin.nanos_since(span.start)))
+            format!(
+                "starts {} before this",
+                duration(origin.nanos_since(span.start))
+            )
         } else {
             format!("starts at {}", duration(span.start.nanos_since(origin)))
         };
@@ -227,7 +293,12 @@ fn label_view(bar: &Bar, view: &RowView) -> Option<LabelView> {
 }
 
 fn quiet(text: String) -> TagView {
-    TagView { class: "q", sign: "", wide: text, text: String::new() }
+    TagView {
+        class: "q",
+        sign: "",
+        wide: text,
+        text: String::new(),
+    }
 }
 
 fn errors_tag(n_errors: u64) -> Option<TagView> {
@@ -236,7 +307,12 @@ fn errors_tag(n_errors: u64) -> Option<TagView> {
         1 => " error".to_owned(),
         _ => " errors".to_owned(),
     };
-    Some(TagView { class: "e", sign: "✕ ", text: count(n_errors), wide })
+    Some(TagView {
+        class: "e",
+        sign: "✕ ",
+        text: count(n_errors),
+        wide,
+    })
 }
 
 /// What a closed row has under it.
