@@ -1,3 +1,77 @@
-//! x
-use longpole_proto::Trace;
-pub(crate) fn peer(_: &Trace, _: usize) -> Option<&str> { todo!() }
+//! The culprit: what in the slowest hop took the time, and whom it was calling.
+
+use std::collections::HashMap;
+
+use longpole_proto::{SpanKind, Trace};
+
+use crate::hop::is_callee;
+use crate::{Culprit, Hop};
+
+/// Attributes that name a peer, the current names before the old ones of the same meaning
+/// (OpenTelemetry semantic conventions 1.45, FIELD.md 4.5).
+const PEER_KEYS: [&str; 8] = [
+    "db.system.name",
+    "db.system",
+    "messaging.destination.name",
+    "messaging.destination",
+    "server.address",
+    "net.peer.name",
+    "peer.service",
+    "http.host",
+];
+
+/// Whom a CLIENT or PRODUCER span talks to when its callee is not stored.
+pub(crate) fn peer(trace: &Trace, span_idx: usize) -> Option<&str> {
+    let span = trace.span(span_idx);
+    if !matches!(span.kind, SpanKind::Client | SpanKind::Producer)
+        || trace
+            .children(span_idx)
+            .any(|child| is_callee(trace, child))
+    {
+        return None;
+    }
+    span.attributes.text_of_any(&PEER_KEYS)
+}
+
+/// The operation of a hop with the most critical self time (ties: the earlier); the entry span when
+/// none has any.
+pub(crate) fn culprit(
+    trace: &Trace,
+    hop_idx: usize,
+    hop: &Hop,
+    hop_of: &[u32],
+    critical_nanos: &[u64],
+) -> Culprit {
+    let first_idx = hop.client_idx.unwrap_or(hop.entry_idx);
+    // By operation: time, and the first span.
+    let mut operations: HashMap<(usize, &str), (u64, usize)> = HashMap::new();
+    let operation = |at: usize| (trace.service_idx(at), trace.span(at).name.as_str());
+    let spans = || {
+        trace
+            .subtree(first_idx)
+            .filter(|&at| hop_of[at] as usize == hop_idx && critical_nanos[at] > 0)
+    };
+    for at in spans() {
+        operations.entry(operation(at)).or_insert((0, at)).0 += critical_nanos[at];
+    }
+    let most = operations
+        .into_iter()
+        .min_by_key(|&(_, (nanos, first))| (std::cmp::Reverse(nanos), first));
+    let Some((most, (nanos, _))) = most else {
+        return Culprit {
+            span_idxs: vec![hop.entry_idx],
+            peer: None,
+            nanos: 0,
+        };
+    };
+    let span_idxs: Vec<usize> = spans().filter(|&at| operation(at) == most).collect();
+    let first_peer = peer(trace, span_idxs[0]);
+    let peer = first_peer
+        .filter(|_| span_idxs.iter().all(|&at| peer(trace, at) == first_peer))
+        .map(str::to_owned);
+    Culprit {
+        span_idxs,
+        peer,
+        nanos,
+    }
+}

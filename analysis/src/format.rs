@@ -1,5 +1,9 @@
 //! How times and numbers read, the same on pages, in sentences and in the terminal.
 
+use std::borrow::Cow;
+
+use longpole_proto::Trace;
+
 /// A duration for people: `0 ns`, `850 ns`, `12 µs`, `9.0 ms`, `31 ms`, `2.23 s`, `2 min 5 s`, `3 h 4 min`.
 pub fn duration(nanos: u64) -> String {
     const US: u64 = 1_000;
@@ -18,13 +22,11 @@ pub fn duration(nanos: u64) -> String {
         }
         _ => {
             let seconds = round(nanos, S);
-            match seconds {
-                0..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
-                _ => {
-                    let minutes = round(nanos, 60 * S);
-                    format!("{} h {} min", minutes / 60, minutes % 60)
-                }
+            if seconds < 3_600 {
+                return format!("{} min {} s", seconds / 60, seconds % 60);
             }
+            let minutes = round(nanos, 60 * S);
+            format!("{} h {} min", minutes / 60, minutes % 60)
         }
     }
 }
@@ -56,12 +58,44 @@ pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
     }
     text
+}
+
+/// How many characters of a name a sentence shows.
+const LABEL_CHARS_MAX: usize = 120;
+
+/// A name from a span, fit for a sentence: never empty, one line, at most 120 characters.
+pub fn label(name: &str) -> Cow<'_, str> {
+    if name.is_empty() {
+        return Cow::Borrowed("(no name)");
+    }
+    let is_long = name.len() > LABEL_CHARS_MAX && name.chars().nth(LABEL_CHARS_MAX).is_some();
+    if !is_long && !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let mut text: String = name
+        .chars()
+        .take(LABEL_CHARS_MAX)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if is_long {
+        text.push('…');
+    }
+    Cow::Owned(text)
+}
+
+/// A span's service and name, fit for a sentence.
+pub fn span_label(trace: &Trace, span_idx: usize) -> String {
+    format!(
+        "{} {}",
+        label(trace.service(span_idx)),
+        label(&trace.span(span_idx).name)
+    )
 }
 
 #[cfg(test)]
@@ -87,7 +121,7 @@ mod tests {
             (59_995_000_000, "1 min 0 s"),
             (125_000_000_000, "2 min 5 s"),
             (3_599_600_000_000, "1 h 0 min"),
-            (u64::MAX, "5124095 h 34 min"),
+            (u64::MAX, "5124095 h 35 min"),
         ];
         for (nanos, text) in cases {
             assert_eq!(duration(nanos), text, "{nanos}");
@@ -96,14 +130,38 @@ mod tests {
 
     #[test]
     fn a_share_never_rounds_to_nothing_or_everything() {
-        let cases = [(0, 10, "0 %"), (200, 390, "51 %"), (1, 1_000, "< 1 %"), (999, 1_000, "> 99 %"), (7, 7, "100 %"), (1, 0, "0 %")];
+        let cases = [
+            (0, 10, "0 %"),
+            (200, 390, "51 %"),
+            (1, 1_000, "< 1 %"),
+            (999, 1_000, "> 99 %"),
+            (7, 7, "100 %"),
+            (1, 0, "0 %"),
+        ];
         for (part, whole, text) in cases {
             assert_eq!(percent(part, whole), text, "{part} of {whole}");
         }
     }
 
     #[test]
+    fn a_hostile_name_is_one_short_line_in_a_sentence() {
+        assert_eq!(label("GET /stock"), "GET /stock");
+        assert_eq!(label(""), "(no name)");
+        assert_eq!(
+            label("a\nlevel=error\u{1b}[31m"),
+            "a\u{fffd}level=error\u{fffd}[31m"
+        );
+        assert_eq!(
+            label(&"é".repeat(1_000)).chars().count(),
+            LABEL_CHARS_MAX + 1
+        );
+    }
+
+    #[test]
     fn thousands_stand_apart() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 }

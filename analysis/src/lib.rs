@@ -13,7 +13,7 @@ mod self_time;
 mod summary;
 mod verdict;
 
-use longpole_proto::{SpanId, Trace, UnixNanos};
+use longpole_proto::{Trace, UnixNanos};
 
 pub use findings::{Finding, FindingKind};
 pub use summary::{CulpritSummary, HopSummary, TraceSummary};
@@ -118,14 +118,84 @@ pub fn peer(trace: &Trace, span_idx: usize) -> Option<&str> {
     culprit::peer(trace, span_idx)
 }
 
-/// Finds a span by ID, for callers that hold a link's or URL's text.
-pub fn find_span(trace: &Trace, span_id: &str) -> Option<usize> {
-    span_id.parse::<SpanId>().ok().and_then(|id| trace.find(id))
-}
-
 impl Analysis {
     /// Analyses a trace. Takes O(n log n), never recurses, never fails.
-    pub fn of(_trace: &Trace) -> Self {
-        todo!()
+    pub fn of(trace: &Trace) -> Self {
+        let duration_nanos = trace.span(trace.request_root()).duration_nanos();
+        let awaited = self_time::awaited(trace);
+        let self_nanos = self_time::self_nanos(trace, &awaited);
+        let critical_path = critical_path::critical_path(trace, &awaited);
+        let mut critical_nanos = vec![0; trace.len()];
+        for section in &critical_path {
+            critical_nanos[section.span_idx] += section.nanos();
+        }
+        let (hops, hop_of) = hop::hops(trace, &critical_nanos);
+        let slowest_hop = hop::slowest(trace, &hops, &hop_of);
+        let culprit = culprit::culprit(
+            trace,
+            slowest_hop,
+            &hops[slowest_hop],
+            &hop_of,
+            &critical_nanos,
+        );
+        let verdict = verdict::verdict(&verdict::Facts {
+            trace,
+            duration_nanos,
+            hops: &hops,
+            hop_of: &hop_of,
+            slowest_hop,
+            culprit: &culprit,
+        });
+        let services = service_shares(trace, &self_nanos, &critical_nanos);
+        let findings = findings::findings(&findings::Facts {
+            trace,
+            duration_nanos,
+            awaited: &awaited,
+            critical_nanos: &critical_nanos,
+        });
+        Self {
+            duration_nanos,
+            awaited,
+            self_nanos,
+            critical_nanos,
+            critical_path,
+            hops,
+            hop_of,
+            slowest_hop,
+            culprit,
+            services,
+            verdict,
+            findings,
+        }
     }
 }
+
+/// What each service did, most critical time first (ties: by name).
+fn service_shares(trace: &Trace, self_nanos: &[u64], critical_nanos: &[u64]) -> Vec<ServiceShare> {
+    let mut shares: Vec<ServiceShare> = (0..trace.services().len())
+        .map(|service_idx| ServiceShare {
+            service_idx,
+            critical_nanos: 0,
+            self_nanos: 0,
+            n_spans: 0,
+            n_errors: 0,
+        })
+        .collect();
+    for at in 0..trace.len() {
+        let share = &mut shares[trace.service_idx(at)];
+        share.critical_nanos += critical_nanos[at];
+        share.self_nanos = share.self_nanos.saturating_add(self_nanos[at]);
+        share.n_spans += 1;
+        share.n_errors += usize::from(trace.span(at).is_error());
+    }
+    shares.sort_unstable_by_key(|share| {
+        (
+            std::cmp::Reverse(share.critical_nanos),
+            &trace.services()[share.service_idx],
+        )
+    });
+    shares
+}
+
+#[cfg(test)]
+mod tests;

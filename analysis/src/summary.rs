@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Analysis, FindingKind};
 
 /// How many services a summary keeps the critical time of.
-pub const CRITICAL_SERVICES_MAX: usize = 5;
+pub(crate) const CRITICAL_SERVICES_MAX: usize = 5;
 
 /// One request, as lists show it and storage indexes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct TraceSummary {
     pub slowest_hop: HopSummary,
     /// What in it took most.
     pub culprit: CulpritSummary,
-    /// The critical time of the services that have most, at most [`CRITICAL_SERVICES_MAX`].
+    /// The critical time of the services that have most, at most five.
     pub critical_nanos: Vec<(String, u64)>,
     /// The kinds of findings, each once.
     pub findings: Vec<FindingKind>,
@@ -69,7 +69,10 @@ pub struct CulpritSummary {
 
 impl TraceSummary {
     /// The slowest hop's share of the request, from 0 to 1; 0 for a request that took no time.
-    #[expect(clippy::cast_precision_loss, reason = "a share is shown with two digits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a share is shown with two digits"
+    )]
     pub fn slowest_hop_share(&self) -> f64 {
         if self.duration_nanos == 0 {
             return 0.0;
@@ -86,7 +89,8 @@ impl Analysis {
         let culprit_idx = self.culprit.span_idxs[0];
         let mut services = trace.services().to_vec();
         services.sort_unstable();
-        let mut findings: Vec<FindingKind> = self.findings.iter().map(|finding| finding.kind).collect();
+        let mut findings: Vec<FindingKind> =
+            self.findings.iter().map(|finding| finding.kind).collect();
         findings.sort_unstable();
         findings.dedup();
         TraceSummary {
@@ -116,7 +120,12 @@ impl Analysis {
                 .iter()
                 .filter(|share| share.critical_nanos > 0)
                 .take(CRITICAL_SERVICES_MAX)
-                .map(|share| (trace.services()[share.service_idx].clone(), share.critical_nanos))
+                .map(|share| {
+                    (
+                        trace.services()[share.service_idx].clone(),
+                        share.critical_nanos,
+                    )
+                })
                 .collect(),
             findings,
             incomplete: trace.is_incomplete(),

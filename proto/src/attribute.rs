@@ -68,12 +68,17 @@ pub struct Attributes(pub Vec<Attribute>);
 impl Attributes {
     /// The first value under `key`.
     pub fn get(&self, key: &str) -> Option<&AttributeValue> {
-        self.0.iter().find(|attribute| attribute.key == key).map(|attribute| &attribute.value)
+        self.0
+            .iter()
+            .find(|attribute| attribute.key == key)
+            .map(|attribute| &attribute.value)
     }
 
     /// The first value under `key`, when it is text that is not empty.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(AttributeValue::as_str).filter(|text| !text.is_empty())
+        self.get(key)
+            .and_then(AttributeValue::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// The first non-empty text under any of `keys`, which are tried in order (new name, then old).
@@ -98,7 +103,10 @@ impl Attributes {
 
     /// Appends an attribute.
     pub fn push(&mut self, key: impl Into<String>, value: impl Into<AttributeValue>) {
-        self.0.push(Attribute { key: key.into(), value: value.into() });
+        self.0.push(Attribute {
+            key: key.into(),
+            value: value.into(),
+        });
     }
 }
 
@@ -130,7 +138,9 @@ pub const UNKNOWN_SERVICE: &str = "unknown_service";
 impl Resource {
     /// The service's name; [`UNKNOWN_SERVICE`] when the resource does not say one.
     pub fn service_name(&self) -> &str {
-        self.attributes.text("service.name").unwrap_or(UNKNOWN_SERVICE)
+        self.attributes
+            .text("service.name")
+            .unwrap_or(UNKNOWN_SERVICE)
     }
 }
 

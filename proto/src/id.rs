@@ -164,7 +164,9 @@ mod tests {
 
     #[test]
     fn hex_of_any_case_reads_back_as_lower_case() {
-        let id: TraceId = "B7AD6B7169203331a1b2c3d4e5f60709".parse().expect("a trace ID");
+        let id: TraceId = "B7AD6B7169203331a1b2c3d4e5f60709"
+            .parse()
+            .expect("a trace ID");
         assert_eq!(id.to_string(), "b7ad6b7169203331a1b2c3d4e5f60709");
     }
 
@@ -179,12 +181,22 @@ mod tests {
         let cases: [(&str, IdError); 3] = [
             ("00000000000000000000000000000000", IdError::Zero),
             ("xyad6b7169203331a1b2c3d4e5f60709", IdError::NotHex),
-            ("b7", IdError::Length { found: 2, expected: 32, unit: "hex digits" }),
+            (
+                "b7",
+                IdError::Length {
+                    found: 2,
+                    expected: 32,
+                    unit: "hex digits",
+                },
+            ),
         ];
         for (text, error) in cases {
             assert_eq!(text.parse::<TraceId>(), Err(error), "{text}");
         }
         assert_eq!(SpanId::from_slice(&[0; 8]), Err(IdError::Zero));
-        assert!(matches!(SpanId::from_slice(&[1; 7]), Err(IdError::Length { found: 7, .. })));
+        assert!(matches!(
+            SpanId::from_slice(&[1; 7]),
+            Err(IdError::Length { found: 7, .. })
+        ));
     }
 }

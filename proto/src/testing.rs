@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use crate::trace::TraceParts;
-use crate::{Attributes, Link, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode, Trace, TraceId, UnixNanos};
+use crate::{
+    Attributes, Link, Resource, Scope, Span, SpanId, SpanKind, Status, StatusCode, Trace, TraceId,
+    UnixNanos,
+};
 
 /// Where test traces begin: 2026-11-22T01:47:54.755Z.
 pub const START: UnixNanos = UnixNanos(1_795_312_074_755_000_000);
@@ -16,7 +19,9 @@ pub const MS: u64 = 1_000_000;
 /// # Panics
 /// Never: the ID is not zero.
 pub fn trace_id() -> TraceId {
-    "b7ad6b7169203331a1b2c3d4e5f60709".parse().expect("a trace ID")
+    "b7ad6b7169203331a1b2c3d4e5f60709"
+        .parse()
+        .expect("a trace ID")
 }
 
 /// The span ID whose number is `n`.
@@ -108,7 +113,10 @@ impl SpanBuilder {
     /// With the status error.
     #[must_use]
     pub fn error(mut self, message: &str) -> Self {
-        self.span.status = Status { code: StatusCode::Error, message: message.to_owned() };
+        self.span.status = Status {
+            code: StatusCode::Error,
+            message: message.to_owned(),
+        };
         self
     }
 
@@ -144,19 +152,35 @@ impl SpanBuilder {
 /// The parts of a trace of these spans: a resource for each service and instance, one scope.
 pub fn parts_of(spans: impl IntoIterator<Item = SpanBuilder>) -> TraceParts {
     let mut names: Vec<(String, String)> = Vec::new();
-    let mut parts = TraceParts { scopes: vec![Scope { name: "test".to_owned(), ..Scope::default() }], ..TraceParts::default() };
-    for SpanBuilder { service, instance, mut span } in spans {
+    let mut parts = TraceParts {
+        scopes: vec![Scope {
+            name: "test".to_owned(),
+            ..Scope::default()
+        }],
+        ..TraceParts::default()
+    };
+    for SpanBuilder {
+        service,
+        instance,
+        mut span,
+    } in spans
+    {
         let name = (service, instance);
-        let at = names.iter().position(|known| *known == name).unwrap_or_else(|| {
-            let mut resource = Resource::default();
-            resource.attributes.push("service.name", name.0.as_str());
-            if !name.1.is_empty() {
-                resource.attributes.push("service.instance.id", name.1.as_str());
-            }
-            parts.resources.push(resource);
-            names.push(name);
-            names.len() - 1
-        });
+        let at = names
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or_else(|| {
+                let mut resource = Resource::default();
+                resource.attributes.push("service.name", name.0.as_str());
+                if !name.1.is_empty() {
+                    resource
+                        .attributes
+                        .push("service.instance.id", name.1.as_str());
+                }
+                parts.resources.push(resource);
+                names.push(name);
+                names.len() - 1
+            });
         span.resource_idx = u32::try_from(at).expect("few resources");
         parts.spans.push(span);
     }
@@ -196,9 +220,19 @@ pub fn draw(drawing: &str) -> Trace {
 /// # Panics
 /// When the drawing cannot be read.
 pub fn drawn_spans(drawing: &str) -> Vec<SpanBuilder> {
-    let lines: Vec<&str> = drawing.lines().filter(|line| !line.trim().is_empty()).collect();
-    let margin = lines.iter().map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
-    let bar_start = |line: &str| line.find([ '[', '|']).unwrap_or_else(|| panic!("no bar in {line:?}"));
+    let lines: Vec<&str> = drawing
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let margin = lines
+        .iter()
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let bar_start = |line: &str| {
+        line.find(['[', '|'])
+            .unwrap_or_else(|| panic!("no bar in {line:?}"))
+    };
     let left = lines.iter().map(|line| bar_start(line)).min().unwrap_or(0);
     // (indentation, ID, service) of the line's ancestors.
     let mut ancestors: Vec<(usize, u64, String)> = Vec::new();
@@ -209,7 +243,8 @@ pub fn drawn_spans(drawing: &str) -> Vec<SpanBuilder> {
             let to = if line.as_bytes()[from] == b'|' {
                 from
             } else {
-                line.find(']').unwrap_or_else(|| panic!("no end of the bar in {line:?}"))
+                line.find(']')
+                    .unwrap_or_else(|| panic!("no end of the bar in {line:?}"))
             };
             let indent = line.len() - line.trim_start().len() - margin;
             ancestors.retain(|(above, ..)| *above < indent);
@@ -252,20 +287,32 @@ pub fn drawn_spans(drawing: &str) -> Vec<SpanBuilder> {
 /// Any trace of up to `n_spans_max` spans: orphans, cycles, duplicates, shared ids, several roots,
 /// spans that end before they start, children outside their parents.
 pub fn any_trace(n_spans_max: usize) -> impl Strategy<Value = Trace> {
-    let span = (1..=n_spans_max as u64 + 3, 0..=n_spans_max as u64 + 3, 0..60_u64, 0..60_u64, 0..4_usize, 0..6_i32, 0..8_u8);
+    let span = (
+        1..=n_spans_max as u64 + 3,
+        0..=n_spans_max as u64 + 3,
+        0..60_u64,
+        0..60_u64,
+        0..4_usize,
+        0..6_i32,
+        0..8_u8,
+    );
     prop::collection::vec(span, 1..=n_spans_max).prop_map(|spans| {
-        trace_of(spans.into_iter().map(|(id, parent, start, end, service, kind, extra)| {
-            let mut span = SpanBuilder::new(id, ["a", "b", "c"][usize::from(extra % 3)])
-                .at(start, end)
-                .service(["web", "shop", "stock", "bank"][service])
-                .kind(SpanKind::from_number(kind));
-            if parent > 0 {
-                span = span.parent(parent);
-            }
-            if extra == 7 {
-                span = span.link(parent.max(1)).error("").instance("2");
-            }
-            span
-        }))
+        trace_of(
+            spans
+                .into_iter()
+                .map(|(id, parent, start, end, service, kind, extra)| {
+                    let mut span = SpanBuilder::new(id, ["a", "b", "c"][usize::from(extra % 3)])
+                        .at(start, end)
+                        .service(["web", "shop", "stock", "bank"][service])
+                        .kind(SpanKind::from_number(kind));
+                    if parent > 0 {
+                        span = span.parent(parent);
+                    }
+                    if extra == 7 {
+                        span = span.link(parent.max(1)).error("").instance("2");
+                    }
+                    span
+                }),
+        )
     })
 }

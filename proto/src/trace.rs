@@ -67,30 +67,40 @@ impl Trace {
     /// # Panics
     /// When a span points at a resource or scope that is not there, or there are 2^32 spans.
     pub fn new(id: TraceId, parts: TraceParts) -> Option<Self> {
-        let TraceParts { spans, resources, scopes } = parts;
+        let TraceParts {
+            spans,
+            resources,
+            scopes,
+        } = parts;
         let (spans, n_duplicates) = without_duplicates(spans);
-        assert!(u32::try_from(spans.len()).is_ok(), "a trace has fewer than 2^32 spans");
+        assert!(
+            u32::try_from(spans.len()).is_ok(),
+            "a trace has fewer than 2^32 spans"
+        );
         let forest = Forest::of(&spans)?;
 
         let mut slots: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
         let spans: Vec<Span> = forest
             .order
             .iter()
-            .map(|&at| slots[at as usize].take().expect("a pre-order visits each span once"))
+            .map(|&at| {
+                slots[at as usize]
+                    .take()
+                    .expect("a pre-order visits each span once")
+            })
             .collect();
 
         let (services, service_of) = services(&spans, &resources);
-        let roots: Vec<usize> =
-            (0..spans.len()).filter(|&at| forest.attachments[at] != Attachment::Child).collect();
+        let roots: Vec<usize> = (0..spans.len())
+            .filter(|&at| forest.attachments[at] != Attachment::Child)
+            .collect();
         let request_root = request_root(&spans, &roots, &forest.attachments);
-        let mut by_id = HashMap::with_capacity(spans.len());
-        for (at, span) in spans.iter().enumerate() {
-            let at = u32::try_from(at).expect("checked above");
+        let mut by_id: HashMap<SpanId, u32> = HashMap::with_capacity(spans.len());
+        for (at, span) in (0_u32..).zip(&spans) {
+            let owner = by_id.entry(span.span_id).or_insert(at);
             // The server of a shared ID stands behind its client in pre-order.
-            if span.kind == SpanKind::Server {
-                by_id.insert(span.span_id, at);
-            } else {
-                by_id.entry(span.span_id).or_insert(at);
+            if span.kind == SpanKind::Server && spans[*owner as usize].kind != SpanKind::Server {
+                *owner = at;
             }
         }
         Some(Self {
@@ -228,12 +238,20 @@ impl Trace {
 
     /// The earliest start of any span.
     pub fn start(&self) -> UnixNanos {
-        self.spans.iter().map(|span| span.start).min().expect("a trace is never empty")
+        self.spans
+            .iter()
+            .map(|span| span.start)
+            .min()
+            .expect("a trace is never empty")
     }
 
     /// The latest end of any span, and no earlier than any start.
     pub fn end(&self) -> UnixNanos {
-        self.spans.iter().map(|span| span.end.max(span.start)).max().expect("a trace is never empty")
+        self.spans
+            .iter()
+            .map(|span| span.end.max(span.start))
+            .max()
+            .expect("a trace is never empty")
     }
 
     /// How many spans have the status error.
@@ -269,11 +287,20 @@ fn services(spans: &[Span], resources: &[Resource]) -> (Vec<String>, Vec<u32>) {
 }
 
 fn request_root(spans: &[Span], roots: &[usize], attachments: &[Attachment]) -> usize {
-    let of = |kind| roots.iter().copied().filter(move |&at| attachments[at] == kind);
+    let of = |kind| {
+        roots
+            .iter()
+            .copied()
+            .filter(move |&at| attachments[at] == kind)
+    };
     of(Attachment::Root)
         .min_by_key(|&at| {
             let span = &spans[at];
-            (std::cmp::Reverse(span.duration_nanos()), span.start, span.span_id)
+            (
+                std::cmp::Reverse(span.duration_nanos()),
+                span.start,
+                span.span_id,
+            )
         })
         .or_else(|| of(Attachment::Orphan).next())
         .or_else(|| of(Attachment::CycleCut).next())
@@ -339,13 +366,25 @@ impl Forest {
         while let Some((rank, parent, depth)) = stack.pop() {
             let position = u32::try_from(forest.order.len()).expect("no more than spans");
             forest.order.push(by_rank[rank as usize]);
-            forest.parents.push(if parent == NONE { position } else { parent });
+            forest
+                .parents
+                .push(if parent == NONE { position } else { parent });
             forest.attachments.push(attachments[rank as usize]);
             forest.depths.push(depth);
-            let range = first_child[rank as usize] as usize..first_child[rank as usize + 1] as usize;
-            stack.extend(children[range].iter().rev().map(|&child| (child, position, depth + 1)));
+            let range =
+                first_child[rank as usize] as usize..first_child[rank as usize + 1] as usize;
+            stack.extend(
+                children[range]
+                    .iter()
+                    .rev()
+                    .map(|&child| (child, position, depth + 1)),
+            );
         }
-        debug_assert_eq!(forest.order.len(), spans.len(), "a forest without cycles is reached from its roots");
+        debug_assert_eq!(
+            forest.order.len(),
+            spans.len(),
+            "a forest without cycles is reached from its roots"
+        );
         for at in (0..spans.len()).rev() {
             forest.ends[at] = forest.ends[at].max(u32::try_from(at + 1).expect("checked above"));
             if forest.attachments[at] == Attachment::Child {
@@ -464,11 +503,20 @@ mod tests {
     fn a_server_that_shares_its_clients_id_owns_the_children() {
         let trace = testing::trace_of([
             SpanBuilder::new(1, "root").at(0, 100),
-            SpanBuilder::new(2, "server").parent(1).kind(SpanKind::Server).at(20, 80),
-            SpanBuilder::new(2, "client").parent(1).kind(SpanKind::Client).at(10, 90),
+            SpanBuilder::new(2, "server")
+                .parent(1)
+                .kind(SpanKind::Server)
+                .at(20, 80),
+            SpanBuilder::new(2, "client")
+                .parent(1)
+                .kind(SpanKind::Client)
+                .at(10, 90),
             SpanBuilder::new(3, "query").parent(2).at(30, 40),
         ]);
-        assert_eq!(names(&trace), ["root", "  client", "    server", "      query"]);
+        assert_eq!(
+            names(&trace),
+            ["root", "  client", "    server", "      query"]
+        );
         assert_eq!(trace.find(testing::span_id(2)), Some(2));
     }
 
@@ -504,7 +552,10 @@ mod tests {
             SpanBuilder::new(4, "self").parent(4).at(40, 50),
             SpanBuilder::new(5, "under a").parent(1).at(45, 50),
         ]);
-        assert_eq!(names(&trace), ["b", "  c", "    a", "      under a", "self"]);
+        assert_eq!(
+            names(&trace),
+            ["b", "  c", "    a", "      under a", "self"]
+        );
         assert_eq!(trace.attachment(0), Attachment::CycleCut);
         assert_eq!(trace.attachment(4), Attachment::CycleCut);
         assert!(trace.is_incomplete());

@@ -42,7 +42,9 @@ pub enum StorageError {
         what: String,
     },
     /// More is waiting to be written than the store takes; try again soon.
-    #[error("the store is busy: {waiting_bytes} bytes wait to be written, the limit is {limit_bytes}")]
+    #[error(
+        "the store is busy: {waiting_bytes} bytes wait to be written, the limit is {limit_bytes}"
+    )]
     Busy {
         /// How much waits.
         waiting_bytes: u64,

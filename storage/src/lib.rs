@@ -8,8 +8,8 @@ mod store;
 
 pub use error::StorageError;
 pub use store::{
-    Appended, Completion, Durability, Operation, Order, SearchRequest, SearchResult, Stats, Store, StoreConfig,
-    StoredTrace,
+    Appended, Completion, Durability, Operation, Order, SearchRequest, SearchResult, Stats, Store,
+    StoreConfig, StoredTrace,
 };
 
 use std::sync::Arc;

@@ -156,7 +156,11 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Self::trace`].
-    fn operations(&self, service: Option<&str>, limit: usize) -> Result<Vec<Operation>, StorageError>;
+    fn operations(
+        &self,
+        service: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Operation>, StorageError>;
 
     /// What is held now.
     ///

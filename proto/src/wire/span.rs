@@ -1,0 +1,126 @@
+//! A span's message, walked for what is read on the way in.
+
+use std::ops::Range;
+
+use super::reader::Reader;
+use super::{RejectReason, WireError};
+use crate::{SpanId, SpanKind, StatusCode, TraceId, UnixNanos};
+
+/// An accepted span of an export request: what is read on the way in, and where its bytes lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpanSlice {
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// Its ID.
+    pub span_id: SpanId,
+    /// Its parent's ID.
+    pub parent_id: Option<SpanId>,
+    /// When it began.
+    pub start: UnixNanos,
+    /// When it ended, as sent.
+    pub end: UnixNanos,
+    /// Which side of a call it is.
+    pub kind: SpanKind,
+    /// How it ended.
+    pub status: StatusCode,
+    /// Its name's bytes in the request; not always UTF-8.
+    pub name: Range<usize>,
+    /// Its message's bytes in the request.
+    pub message: Range<usize>,
+    /// The `ScopeSpans` it came in, as an index into its request's.
+    pub(super) scope: u32,
+}
+
+impl SpanSlice {
+    /// Walks the span that lies in `bytes` at `message`. Its own fields are checked to the end;
+    /// attributes, events and links are stepped over.
+    pub(super) fn read(
+        bytes: &[u8],
+        message: Range<usize>,
+        scope: u32,
+    ) -> Result<Self, RejectReason> {
+        let fields = Fields::read(bytes, message.clone()).map_err(|_| RejectReason::Malformed)?;
+        let trace_id = TraceId::from_slice(fields.trace_id).map_err(|_| RejectReason::TraceId)?;
+        let span_id = SpanId::from_slice(fields.span_id).map_err(|_| RejectReason::SpanId)?;
+        let parent_id = match fields.parent_id {
+            [] => None,
+            bytes => SpanId::new(bytes.try_into().map_err(|_| RejectReason::ParentId)?),
+        };
+        Ok(Self {
+            trace_id,
+            span_id,
+            parent_id,
+            start: UnixNanos(fields.start),
+            end: UnixNanos(fields.end),
+            kind: SpanKind::from_number(fields.kind),
+            status: StatusCode::from_number(fields.status),
+            name: fields.name,
+            message,
+            scope,
+        })
+    }
+}
+
+/// A span's fields that are read on the way in, as sent.
+#[derive(Default)]
+struct Fields<'a> {
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    parent_id: &'a [u8],
+    name: Range<usize>,
+    kind: i32,
+    start: u64,
+    end: u64,
+    status: i32,
+}
+
+impl<'a> Fields<'a> {
+    fn read(bytes: &'a [u8], message: Range<usize>) -> Result<Self, WireError> {
+        // A span without a name has an empty one, and that lies somewhere too.
+        let mut fields = Self {
+            name: message.start..message.start,
+            ..Self::default()
+        };
+        for field in Reader::within(bytes, message) {
+            let field = field?;
+            match field.number {
+                1 => fields.trace_id = field.bytes()?,
+                2 => fields.span_id = field.bytes()?,
+                4 => fields.parent_id = field.bytes()?,
+                5 => fields.name = field.range()?,
+                6 => fields.kind = field.enumeration()?,
+                7 => fields.start = field.fixed64()?,
+                8 => fields.end = field.fixed64()?,
+                // tracestate, attributes, events, links.
+                3 | 9 | 11 | 13 => {
+                    field.range()?;
+                }
+                // What the sender left out.
+                10 | 12 | 14 => {
+                    field.varint()?;
+                }
+                15 => read_status(field.message()?, &mut fields.status)?,
+                16 => {
+                    field.fixed32()?;
+                }
+                _ => {}
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// A status sent twice is one status: what the second does not say stays.
+fn read_status(message: Reader<'_>, code: &mut i32) -> Result<(), WireError> {
+    for field in message {
+        let field = field?;
+        match field.number {
+            2 => {
+                field.range()?;
+            }
+            3 => *code = field.enumeration()?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
