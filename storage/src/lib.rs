@@ -4,7 +4,10 @@
 //! `kill -9`, and with [`Durability::Fsync`] after a power cut.
 
 mod error;
+mod sled;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use error::StorageError;
 pub use store::{

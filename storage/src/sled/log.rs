@@ -20,9 +20,9 @@
 
 mod frame;
 mod replay;
-mod writer;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,11 @@ struct Queue {
 }
 
 enum Item {
-    Append { body: Bytes, received: UnixNanos, written: Written },
+    Append {
+        body: Bytes,
+        received: UnixNanos,
+        written: Written,
+    },
     Barrier(Box<dyn FnOnce() + Send>),
     Roll,
 }
@@ -140,14 +144,18 @@ impl Log {
         config: LogConfig,
         mut replay: impl FnMut(Frame) -> Result<(), StorageError>,
     ) -> Result<(Self, Recovery), StorageError> {
-        files.create_dir(&config.dir).map_err(io_error("make", &config.dir))?;
+        files
+            .create_dir(&config.dir)
+            .map_err(io_error("make", &config.dir))?;
         let paths = segment_paths(&*files, &config.dir)?;
         let mut recovery = Recovery::default();
         let mut segments = Segments::default();
         let mut last_seq = config.last_seq;
         for (idx, (number, path)) in paths.iter().enumerate() {
             let is_newest = idx + 1 == paths.len();
-            let bytes = files.read(path, SEGMENT_FILE_BYTES_MAX).map_err(io_error("read", path))?;
+            let bytes = files
+                .read(path, SEGMENT_FILE_BYTES_MAX)
+                .map_err(io_error("read", path))?;
             let found = read_segment(&bytes, &mut replay)?;
             let n_damaged = report_damage(*number, &bytes, &found, is_newest);
             let mut len = bytes.len();
@@ -155,12 +163,22 @@ impl Log {
                 // Cut now: a later open could no longer tell it from damage.
                 recovery.torn_bytes = (len - found.intact_bytes) as u64;
                 len = found.intact_bytes;
-                files.truncate(path, len as u64).map_err(io_error("cut", path))?;
-                tracing::info!(segment = number, recovery.torn_bytes, "cut the log's torn end");
+                files
+                    .truncate(path, len as u64)
+                    .map_err(io_error("cut", path))?;
+                tracing::info!(
+                    segment = number,
+                    recovery.torn_bytes,
+                    "cut the log's torn end"
+                );
             }
             recovery.n_frames += found.n_frames;
             recovery.n_damaged += n_damaged;
             last_seq = last_seq.max(found.last_seq);
+            if found.intact_bytes == 0 {
+                // Nobody knows where its sequences began; at worst where this open would begin.
+                last_seq += SEQ_GAP;
+            }
             segments.closed.push(Closed {
                 path: path.clone(),
                 bytes: len as u64,
@@ -177,7 +195,13 @@ impl Log {
             segments: Mutex::new(segments),
         });
         let writer = writer::start(Arc::clone(&shared), last_seq + SEQ_GAP, next_number)?;
-        Ok((Self { shared, writer: Mutex::new(Some(writer)) }, recovery))
+        Ok((
+            Self {
+                shared,
+                writer: Mutex::new(Some(writer)),
+            },
+            recovery,
+        ))
     }
 
     /// Appends a frame. `written` is called in the order of the appends, save when the log is
@@ -191,9 +215,11 @@ impl Log {
             }));
             return;
         }
-        if let Err(Item::Append { written, .. }) =
-            self.shared.push(Item::Append { body, received, written })
-        {
+        if let Err(Item::Append { written, .. }) = self.shared.push(Item::Append {
+            body,
+            received,
+            written,
+        }) {
             written(Err(StorageError::Closed));
         }
     }
@@ -217,7 +243,12 @@ impl Log {
     /// How many bytes the segments take.
     pub(crate) fn bytes(&self) -> u64 {
         let segments = self.shared.segments.lock();
-        segments.closed.iter().map(|closed| closed.bytes).sum::<u64>() + segments.current_bytes
+        segments
+            .closed
+            .iter()
+            .map(|closed| closed.bytes)
+            .sum::<u64>()
+            + segments.current_bytes
     }
 
     /// How many bytes the segment being written has.
@@ -236,7 +267,11 @@ impl Log {
         loop {
             // The lock is not held over file operations: the writer needs it.
             let mut segments = self.shared.segments.lock();
-            let Some(idx) = segments.closed.iter().position(|closed| closed.last_seq <= seq) else {
+            let Some(idx) = segments
+                .closed
+                .iter()
+                .position(|closed| closed.last_seq <= seq)
+            else {
                 break;
             };
             let closed = segments.closed.remove(idx);
@@ -331,7 +366,12 @@ fn segment_paths(files: &dyn Files, dir: &Path) -> Result<Vec<(u64, PathBuf)>, S
         .map_err(io_error("list", dir))?
         .into_iter()
         .filter_map(|path| {
-            let number = path.file_name()?.to_str()?.strip_suffix(".log")?.parse().ok()?;
+            let number = path
+                .file_name()?
+                .to_str()?
+                .strip_suffix(".log")?
+                .parse()
+                .ok()?;
             Some((number, path))
         })
         .collect();
@@ -344,5 +384,9 @@ fn io_error<'a>(
     action: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(std::io::Error) -> StorageError + 'a {
-    move |source| StorageError::Io { action, path: path.to_owned(), source }
+    move |source| StorageError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }

@@ -54,13 +54,19 @@ impl SegmentHead {
 
     /// Reads the head at the start of a segment; `None` when both copies are damaged.
     pub(super) fn decode(segment: &[u8]) -> Option<Self> {
-        segment.chunks_exact(HEAD_COPY_BYTES).take(2).find_map(|copy| {
-            let crc = u32_at(copy, 24)?;
-            (copy.starts_with(&MAGIC)
-                && u32_at(copy, 8)? == VERSION
-                && crc32c::crc32c(&copy[..24]) == crc)
-                .then_some(Self { salt: u32_at(copy, 12)?, first_seq: u64_at(copy, 16)? })
-        })
+        segment
+            .chunks_exact(HEAD_COPY_BYTES)
+            .take(2)
+            .find_map(|copy| {
+                let crc = u32_at(copy, 24)?;
+                (copy.starts_with(&MAGIC)
+                    && u32_at(copy, 8)? == VERSION
+                    && crc32c::crc32c(&copy[..24]) == crc)
+                    .then_some(Self {
+                        salt: u32_at(copy, 12)?,
+                        first_seq: u64_at(copy, 16)?,
+                    })
+            })
     }
 }
 
@@ -78,7 +84,11 @@ pub(crate) struct Frame {
 /// Appends the bytes of a frame, its body compressed when that makes it shorter.
 pub(super) fn encode(salt: u32, seq: u64, received: UnixNanos, body: &[u8], to: &mut Vec<u8>) {
     let packed = lz4_flex::compress_prepend_size(body);
-    let (flags, body) = if packed.len() < body.len() { (LZ4, &*packed) } else { (0, body) };
+    let (flags, body) = if packed.len() < body.len() {
+        (LZ4, &*packed)
+    } else {
+        (0, body)
+    };
     let len = u32::try_from(body.len()).expect("bodies over BODY_BYTES_MAX are refused");
 
     let mut head = [0; FRAME_HEAD_BYTES];
@@ -140,7 +150,11 @@ impl FrameHead {
             }
             _ => return None,
         };
-        Some(Frame { seq: self.seq, received: self.received, body })
+        Some(Frame {
+            seq: self.seq,
+            received: self.received,
+            body,
+        })
     }
 }
 
@@ -178,7 +192,10 @@ mod tests {
 
     #[test]
     fn either_copy_of_a_segments_head_will_do() {
-        let head = SegmentHead { salt: 9, first_seq: 77 };
+        let head = SegmentHead {
+            salt: 9,
+            first_seq: 77,
+        };
         let mut bytes = Vec::new();
         head.encode(&mut bytes);
         for at in 0..SEGMENT_HEAD_BYTES {
@@ -214,7 +231,7 @@ mod tests {
         ) {
             let mut bytes = encoded(&body);
             let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             prop_assert_eq!(decoded(&bytes), None);
         }
 

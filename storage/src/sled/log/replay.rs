@@ -50,7 +50,9 @@ pub(super) fn read_segment<E>(
         is_lost = false;
         if let Some(frame) = head.frame(salt, segment, at) {
             for (idx, &start) in pending.iter().enumerate() {
-                found.damaged.push(start..pending.get(idx + 1).copied().unwrap_or(at));
+                found
+                    .damaged
+                    .push(start..pending.get(idx + 1).copied().unwrap_or(at));
             }
             pending.clear();
             found.last_seq = head.seq;
@@ -78,12 +80,22 @@ mod tests {
     /// A segment of frames with the given sequences, and where each begins.
     fn segment(seqs: &[u64]) -> (Vec<u8>, Vec<usize>) {
         let mut bytes = Vec::new();
-        SegmentHead { salt: SALT, first_seq: 10 }.encode(&mut bytes);
+        SegmentHead {
+            salt: SALT,
+            first_seq: 10,
+        }
+        .encode(&mut bytes);
         let starts = seqs
             .iter()
             .map(|&seq| {
                 let start = bytes.len();
-                frame::encode(SALT, seq, UnixNanos(seq), format!("body {seq}").as_bytes(), &mut bytes);
+                frame::encode(
+                    SALT,
+                    seq,
+                    UnixNanos(seq),
+                    format!("body {seq}").as_bytes(),
+                    &mut bytes,
+                );
                 start
             })
             .collect();
@@ -141,7 +153,11 @@ mod tests {
     fn a_frame_inside_a_damaged_ones_body_is_not_taken_for_one() {
         let (inner, _) = segment(&[50]);
         let mut bytes = Vec::new();
-        SegmentHead { salt: SALT + 1, first_seq: 1 }.encode(&mut bytes);
+        SegmentHead {
+            salt: SALT + 1,
+            first_seq: 1,
+        }
+        .encode(&mut bytes);
         let start = bytes.len();
         frame::encode(SALT + 1, 1, UnixNanos(1), &inner, &mut bytes);
         bytes[start] ^= 1;

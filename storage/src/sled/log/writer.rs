@@ -26,7 +26,14 @@ pub(super) fn start(
     next_number: u64,
 ) -> Result<JoinHandle<()>, StorageError> {
     let path = shared.config.dir.clone();
-    let mut writer = Writer { shared, next_seq, next_number, group_seq: next_seq, segment: None, buffer: Vec::new() };
+    let mut writer = Writer {
+        shared,
+        next_seq,
+        next_number,
+        group_seq: next_seq,
+        segment: None,
+        buffer: Vec::new(),
+    };
     std::thread::Builder::new()
         .name("longpole-log".to_owned())
         .spawn(move || writer.run())
@@ -72,7 +79,11 @@ impl Failure {
             Some(code) => io::Error::from_raw_os_error(code),
             None => io::Error::new(self.source.kind(), self.source.to_string()),
         };
-        StorageError::Io { action: self.action, path: self.path.clone(), source }
+        StorageError::Io {
+            action: self.action,
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -80,7 +91,11 @@ impl Writer {
     fn run(&mut self) {
         while let Some(group) = self.next_group() {
             let waiting = self.encode(group);
-            let result = if self.buffer.is_empty() { Ok(()) } else { self.write_group() };
+            let result = if self.buffer.is_empty() {
+                Ok(())
+            } else {
+                self.write_group()
+            };
             for waiting in waiting {
                 match (waiting, &result) {
                     (Waiting::Append(seq, written), Ok(())) => written(Ok(seq)),
@@ -132,7 +147,11 @@ impl Writer {
         let mut waiting = Vec::with_capacity(group.len());
         for item in group {
             match item {
-                Item::Append { body, received, written } => {
+                Item::Append {
+                    body,
+                    received,
+                    written,
+                } => {
                     let seq = self.next_seq;
                     self.next_seq += 1;
                     let salt = self.shared.config.salt;
@@ -150,7 +169,8 @@ impl Writer {
     /// write could trip over.
     fn write_group(&mut self) -> Result<(), Failure> {
         let n_bytes = self.buffer.len() as u64;
-        let is_full = |segment: &Segment| segment.len + n_bytes > self.shared.config.segment_bytes_max;
+        let is_full =
+            |segment: &Segment| segment.len + n_bytes > self.shared.config.segment_bytes_max;
         if self.segment.as_ref().is_some_and(is_full) {
             self.end_segment();
         }
@@ -164,7 +184,11 @@ impl Writer {
         let written = write_all(&mut *segment.file, &head)
             .and_then(|()| write_all(&mut *segment.file, &self.buffer));
         if let Err(source) = written {
-            let failure = Failure { action: "write", path: segment.path.clone(), source };
+            let failure = Failure {
+                action: "write",
+                path: segment.path.clone(),
+                source,
+            };
             if !is_new && segment.file.truncate(segment.len).is_ok() {
                 self.segment = Some(segment);
             } else {
@@ -185,18 +209,35 @@ impl Writer {
     }
 
     fn begin_segment(&mut self) -> Result<Segment, Failure> {
-        let path = self.shared.config.dir.join(format!("{:08}.log", self.next_number));
+        let path = self
+            .shared
+            .config
+            .dir
+            .join(format!("{:08}.log", self.next_number));
         self.next_number += 1;
         match self.shared.files.create(&path) {
-            Ok(file) => Ok(Segment { file, path, len: 0, last_seq: 0 }),
-            Err(source) => Err(Failure { action: "create", path, source }),
+            Ok(file) => Ok(Segment {
+                file,
+                path,
+                len: 0,
+                last_seq: 0,
+            }),
+            Err(source) => Err(Failure {
+                action: "create",
+                path,
+                source,
+            }),
         }
     }
 
     fn head(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let salt = self.shared.config.salt;
-        SegmentHead { salt, first_seq: self.group_seq }.encode(&mut bytes);
+        SegmentHead {
+            salt,
+            first_seq: self.group_seq,
+        }
+        .encode(&mut bytes);
         bytes
     }
 
@@ -205,11 +246,19 @@ impl Writer {
             return Ok(());
         }
         if let Err(source) = segment.file.sync() {
-            return Err(Failure { action: "sync", path: segment.path.clone(), source });
+            return Err(Failure {
+                action: "sync",
+                path: segment.path.clone(),
+                source,
+            });
         }
         let dir = &self.shared.config.dir;
         if is_new && let Err(source) = self.shared.files.sync_dir(dir) {
-            return Err(Failure { action: "sync", path: dir.clone(), source });
+            return Err(Failure {
+                action: "sync",
+                path: dir.clone(),
+                source,
+            });
         }
         Ok(())
     }
@@ -241,9 +290,19 @@ impl Writer {
     }
 
     fn keep(&self, segment: Segment) {
-        let Segment { path, len, last_seq, .. } = segment;
+        let Segment {
+            path,
+            len,
+            last_seq,
+            ..
+        } = segment;
         let mut segments = self.shared.segments.lock();
         segments.current_bytes = 0;
-        segments.closed.push(Closed { path, bytes: len, last_seq, is_damaged: false });
+        segments.closed.push(Closed {
+            path,
+            bytes: len,
+            last_seq,
+            is_damaged: false,
+        });
     }
 }

@@ -1,0 +1,4 @@
+//! The embedded engine.
+
+pub(crate) mod files;
+pub(crate) mod log;
