@@ -12,7 +12,7 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// The data directory was written by another version.
-    #[error("data directory {} has format {found}, this longpole reads {expected}", path.display())]
+    #[error("data directory {} has format {found:?}, this longpole reads {expected:?}", path.display())]
     Format {
         /// The directory.
         path: PathBuf,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::sled::SledStore;
 use crate::sled::files::{AppendFile, Files, OsFiles};
+use crate::{StorageError, Store, StoreConfig};
 
 /// How a file operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,15 @@ impl FaultyDisk {
     /// A disk without faults.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Opens the embedded store on this disk.
+    ///
+    /// # Errors
+    /// As [`crate::open`].
+    pub fn open(&self, config: &StoreConfig) -> Result<Arc<dyn Store>, StorageError> {
+        let files: Arc<dyn Files> = Arc::new(self.clone());
+        Ok(Arc::new(SledStore::open(config, &files)?))
     }
 
     /// Makes the operation with this number fail; the first is 0.

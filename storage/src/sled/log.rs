@@ -37,6 +37,7 @@ use self::frame::SEGMENT_HEAD_BYTES;
 pub(crate) use self::frame::{BODY_BYTES_MAX, Frame};
 use self::replay::{Found, read_segment};
 use super::files::Files;
+use super::io_error;
 use crate::{Durability, StorageError};
 
 /// When a segment is full and the next begins. Small enough to read whole, large enough that
@@ -377,16 +378,4 @@ fn segment_paths(files: &dyn Files, dir: &Path) -> Result<Vec<(u64, PathBuf)>, S
         .collect();
     paths.sort_unstable();
     Ok(paths)
-}
-
-/// Makes the error of a file operation.
-fn io_error<'a>(
-    action: &'static str,
-    path: &'a Path,
-) -> impl FnOnce(std::io::Error) -> StorageError + 'a {
-    move |source| StorageError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
 }

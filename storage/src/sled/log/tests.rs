@@ -307,7 +307,7 @@ fn a_barrier_waits_for_the_appends_before_it() {
     }
     let at_barrier = sender.clone();
     log.barrier(Box::new(move || {
-        at_barrier.send(3).expect("the test waits")
+        at_barrier.send(3).expect("the test waits");
     }));
     assert_eq!(events.iter().take(4).collect::<Vec<i32>>(), [0, 1, 2, 3]);
     log.close();
@@ -370,9 +370,9 @@ fn scenario(dir: &Path, disk: &FaultyDisk, durability: Durability) -> BTreeMap<S
         if round == 0 {
             // It may fail behind some of the segments.
             drop(log.forget_through(last_seq));
-            acknowledged
-                .values_mut()
-                .for_each(|is_kept| *is_kept = false);
+            for is_kept in acknowledged.values_mut() {
+                *is_kept = false;
+            }
         }
     }
     acknowledged

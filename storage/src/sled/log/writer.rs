@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use longpole_proto::UnixNanos;
-
 use super::frame::{self, SegmentHead};
-use super::{Closed, Item, Shared, Written, io_error};
+use super::{Closed, Item, Shared, Written};
 use crate::sled::files::{AppendFile, write_all};
+use crate::sled::io_error;
 use crate::{Durability, StorageError};
 
 /// How many bytes of bodies are written before they are synced; bounds the buffer, and how long
