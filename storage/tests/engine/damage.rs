@@ -96,19 +96,36 @@ fn a_damaged_database_is_named_with_what_to_do() {
     }
     store.close().expect("the store closes");
     let path = dir.path().join("db/db");
-    let mut bytes = fs::read(&path).expect("a database");
-    for byte in bytes.iter_mut().step_by(64) {
-        *byte ^= 0xff;
+    let bytes = fs::read(&path).expect("a database");
+    for eighth in 1..8 {
+        // sled alone would take the rest for never written, and cut it off.
+        let mut damaged = bytes.clone();
+        damaged[bytes.len() * eighth / 8] ^= 2;
+        fs::write(&path, &damaged).expect("a damaged database");
+        let error = sled(dir.path()).map(drop).expect_err("it is damaged");
+        let text = error.to_string();
+        assert!(matches!(error, StorageError::Damaged { .. }), "{text}");
+        assert!(
+            text.contains(&dir.path().join("db").display().to_string()),
+            "{text}"
+        );
+        assert!(text.contains("backup"), "{text}");
     }
-    fs::write(&path, &bytes).expect("a damaged database");
-    let error = sled(dir.path()).map(drop).expect_err("it is damaged");
-    let text = error.to_string();
-    assert!(matches!(error, StorageError::Damaged { .. }), "{text}");
-    assert!(
-        text.contains(&dir.path().join("db").display().to_string()),
-        "{text}"
-    );
-    assert!(text.contains("backup"), "{text}");
+    fs::write(&path, &bytes).expect("the backup");
+    let store = sled(dir.path()).expect("a store");
+    assert_eq!(found(&*store, &everything()).len(), 200);
+}
+
+#[test]
+fn moving_a_damaged_database_away_starts_anew() {
+    let dir = TempDir::new().expect("a directory");
+    let store = sled(dir.path()).expect("a store");
+    append(&*store, one_span(id(1), 1)).expect("acknowledged");
+    store.close().expect("the store closes");
+    fs::rename(dir.path().join("db"), dir.path().join("db.bad")).expect("as the error says");
+    let store = sled(dir.path()).expect("a store");
+    append(&*store, one_span(id(2), 2)).expect("acknowledged");
+    assert_eq!(found(&*store, &everything()), [id(2)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use longpole_proto::TraceId;
@@ -70,7 +70,9 @@ fn no_fault_at_any_operation_loses_what_was_acknowledged() {
             *n_noticed
                 .entry(if is_well { "no" } else { "yes" })
                 .or_default() += 1;
-            let store = sled(dir.path()).expect("a store");
+            let store = FaultyDisk::new()
+                .open(&config(dir.path(), Durability::Fsync))
+                .expect("a store");
             for trace_id in &acknowledged {
                 let n_spans = stored(&*store, *trace_id).len();
                 assert_eq!(
@@ -202,4 +204,51 @@ fn more_than_may_wait_is_refused_as_busy() {
         );
     }
     append(&*store, one_span(id(4), 4)).expect("there is room again");
+}
+
+/// Copies the files as they are: what is left of a process that is killed now.
+fn killed(dir: &Path) -> TempDir {
+    let copy = TempDir::new().expect("a directory");
+    let mut dirs = vec![PathBuf::new()];
+    while let Some(below) = dirs.pop() {
+        let entries = fs::read_dir(dir.join(&below)).expect("a directory");
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        // CHECKPOINT before the database it is about, which may grow meanwhile.
+        names.sort();
+        for name in names {
+            let path = below.join(name);
+            if dir.join(&path).is_dir() {
+                fs::create_dir(copy.path().join(&path)).expect("a directory");
+                dirs.push(path);
+            } else {
+                fs::copy(dir.join(&path), copy.path().join(&path)).expect("a file");
+            }
+        }
+    }
+    copy
+}
+
+#[test]
+fn a_process_killed_behind_an_acknowledgement_has_lost_nothing() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let dir = TempDir::new().expect("a directory");
+        let store = longpole_storage::open(&config(dir.path(), durability)).expect("a store");
+        for n in 1..=15 {
+            append(&*store, one_span(id(n), n)).expect("acknowledged");
+            let late = SpanBuilder::new(n + 1, "late").at(0, 1).parent(1);
+            append(&*store, request_of(id(1), [late])).expect("acknowledged");
+            if n % 3 == 0 {
+                assert_eq!(found(&*store, &everything()).len() as u64, n);
+            }
+            let copy = killed(dir.path());
+            let restarted = sled(copy.path()).expect("a store");
+            assert_eq!(
+                found(&*restarted, &everything()),
+                (1..=n).rev().map(id).collect::<Vec<_>>()
+            );
+            assert_eq!(stored(&*restarted, id(1)).len() as u64, n + 1);
+        }
+    }
 }
