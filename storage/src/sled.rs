@@ -94,9 +94,9 @@ impl SledStore {
     /// # Errors
     /// When the directory cannot be used, or what it holds not be read.
     pub(crate) fn open(config: &StoreConfig, files: &Arc<dyn Files>) -> Result<Self, StorageError> {
-        let dir = DataDir::open(&config.data_dir)?;
+        let dir = DataDir::open(&config.data_dir, &**files)?;
         let db = Arc::new(Db::open(&dir.db())?);
-        let (last_seq, stale) = checkpoint::read(&db)?;
+        let (last_seq, stale) = checkpoint::read(&db, &**files)?;
         let index = Arc::new(Index::new(Arc::clone(&db), last_seq, stale.iter().copied()));
 
         let log_config = LogConfig {

@@ -8,7 +8,7 @@ use longpole_proto::TraceId;
 use parking_lot::{Condvar, Mutex};
 
 use super::db::{Db, Synced, guarded};
-use super::files::Files;
+use super::files::{self, Files};
 use super::index::{Index, Progress};
 use super::io_error;
 use super::log::Log;
@@ -23,6 +23,13 @@ const ROLL_BYTES_MIN: u64 = 4 << 20;
 
 /// The name in the tree `meta` of the sequence up to which everything is applied.
 const APPLIED: &str = "applied";
+
+/// The file beside sled's that says what the last checkpoint made durable: the sequence, and a
+/// checksum.
+const MARK: &str = "CHECKPOINT";
+
+/// More than a mark has.
+const MARK_BYTES_MAX: u64 = 1 << 10;
 
 /// Makes checkpoints of a database, one at a time.
 pub(super) struct Checkpoints {
@@ -42,12 +49,13 @@ struct Last {
     synced: Synced,
 }
 
-/// Reads up to which sequence the last checkpoint's chunks go, and which traces' entries were
-/// behind it.
+/// Reads up to which sequence the database's chunks go, and which traces' entries were behind at
+/// the last checkpoint.
 ///
 /// # Errors
-/// When sled fails or either is damaged.
-pub(super) fn read(db: &Db) -> Result<(u64, Vec<TraceId>), StorageError> {
+/// When sled or the disk fails, either is damaged, or the database has less than the last
+/// checkpoint made durable: sled takes a damaged end of its file for one that was never written.
+pub(super) fn read(db: &Db, files: &dyn Files) -> Result<(u64, Vec<TraceId>), StorageError> {
     let damaged = |what: &str| StorageError::Damaged {
         what: what.to_owned(),
     };
@@ -61,12 +69,42 @@ pub(super) fn read(db: &Db) -> Result<(u64, Vec<TraceId>), StorageError> {
             u64::from_be_bytes(bytes)
         }
     };
+    let durable = read_mark(db, files)?;
+    if applied < durable {
+        return Err(db.damaged(&format!(
+            "it ends at sequence {applied}, a checkpoint at {durable}"
+        )));
+    }
     let mut stale = Vec::new();
     let mut keys = db.stale.iter().keys();
     while let Some(key) = guarded(|| keys.next().transpose())? {
         stale.push(TraceId::from_slice(&key).map_err(|_| damaged("the ID of a stale trace"))?);
     }
     Ok((applied, stale))
+}
+
+/// Reads up to which sequence a checkpoint made the database durable; 0 when none did.
+fn read_mark(db: &Db, files: &dyn Files) -> Result<u64, StorageError> {
+    let path = db.dir().join(MARK);
+    let bytes = match files.read(&path, MARK_BYTES_MAX) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        result => result.map_err(io_error("read", &path))?,
+    };
+    let seq = bytes
+        .split_last_chunk::<4>()
+        .filter(|(seq, crc)| crc32c::crc32c(seq).to_le_bytes() == **crc)
+        .and_then(|(seq, _)| Some(u64::from_le_bytes(seq.try_into().ok()?)));
+    Ok(seq.unwrap_or_else(|| {
+        tracing::warn!(path = %path.display(), "the mark is damaged: whether the database is whole is not known");
+        0
+    }))
+}
+
+fn write_mark(db: &Db, files: &dyn Files, applied: u64) -> Result<(), StorageError> {
+    let path = db.dir().join(MARK);
+    let seq = applied.to_le_bytes();
+    let bytes = [&seq[..], &crc32c::crc32c(&seq).to_le_bytes()].concat();
+    files::replace(files, &path, &bytes).map_err(io_error("write", &path))
 }
 
 impl Checkpoints {
@@ -119,6 +157,7 @@ impl Checkpoints {
                     .insert(APPLIED, &progress.applied.to_be_bytes())
             })?;
             self.db.sync(&*self.files, &mut last.synced)?;
+            write_mark(&self.db, &*self.files, progress.applied)?;
             last.progress = progress;
         }
         self.log.forget_through(last.progress.applied)?;

@@ -1,11 +1,12 @@
 //! The data directory: whose it is, what format it has, and that only one process uses it.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
+use super::files::{self, Files};
 use super::io_error;
 use crate::StorageError;
 
@@ -32,7 +33,7 @@ impl DataDir {
     ///
     /// # Errors
     /// When another process has it, it holds other files or another format, or the disk fails.
-    pub(super) fn open(path: &Path) -> Result<Self, StorageError> {
+    pub(super) fn open(path: &Path, files: &dyn Files) -> Result<Self, StorageError> {
         make_dir(path)?;
         let format_path = path.join("FORMAT");
         if !format_path.exists()
@@ -46,7 +47,10 @@ impl DataDir {
         let lock = lock(path)?;
         match fs::read(&format_path) {
             Ok(found) => check_format(path, &found)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => write_format(path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                files::replace(files, &format_path, format!("{FORMAT}\n").as_bytes())
+                    .map_err(io_error("write", &format_path))?;
+            }
             Err(error) => return Err(io_error("read", &format_path)(error)),
         }
         Ok(Self {
@@ -163,32 +167,23 @@ fn check_format(dir: &Path, found: &[u8]) -> Result<(), StorageError> {
     })
 }
 
-/// Writes FORMAT so that it is there whole or not at all.
-fn write_format(dir: &Path) -> Result<(), StorageError> {
-    let new = dir.join("FORMAT.new");
-    File::create(&new)
-        .and_then(|mut file| {
-            writeln!(file, "{FORMAT}")?;
-            file.sync_all()
-        })
-        .map_err(io_error("write", &new))?;
-    let path = dir.join("FORMAT");
-    fs::rename(&new, &path).map_err(io_error("write", &path))?;
-    sync_dir(dir)
-}
-
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::sled::files::OsFiles;
+
+    fn open(path: &Path) -> Result<DataDir, StorageError> {
+        DataDir::open(path, &OsFiles)
+    }
 
     #[test]
     fn a_new_directory_is_made_and_found_again() {
         let parent = TempDir::new().expect("a directory");
         let path = parent.path().join("a/b");
         for _ in 0..2 {
-            DataDir::open(&path).expect("a data directory");
+            open(&path).expect("a data directory");
             assert_eq!(
                 fs::read_to_string(path.join("FORMAT")).expect("a file"),
                 "longpole sled 1\n"
@@ -200,7 +195,7 @@ mod tests {
     fn a_directory_of_someone_else_is_left_as_it_is() {
         let dir = TempDir::new().expect("a directory");
         fs::write(dir.path().join("thesis.odt"), "years of work").expect("a file");
-        let error = DataDir::open(dir.path()).expect_err("not longpole's");
+        let error = open(dir.path()).expect_err("not longpole's");
         assert!(
             matches!(&error, StorageError::Foreign { found, .. } if found == "thesis.odt"),
             "{error}"
@@ -214,7 +209,7 @@ mod tests {
         for name in BEFORE_FORMAT {
             fs::write(dir.path().join(name), "").expect("a file");
         }
-        DataDir::open(dir.path()).expect("a data directory");
+        open(dir.path()).expect("a data directory");
     }
 
     #[test]
@@ -222,7 +217,7 @@ mod tests {
         let dir = TempDir::new().expect("a directory");
         for (content, shown) in [("longpole sled 7\n", "longpole sled 7"), ("", "")] {
             fs::write(dir.path().join("FORMAT"), content).expect("a file");
-            match DataDir::open(dir.path()) {
+            match open(dir.path()) {
                 Err(StorageError::Format {
                     found, expected, ..
                 }) => {
@@ -236,12 +231,9 @@ mod tests {
     #[test]
     fn it_is_held_once() {
         let dir = TempDir::new().expect("a directory");
-        let held = DataDir::open(dir.path()).expect("a data directory");
-        assert!(matches!(
-            DataDir::open(dir.path()),
-            Err(StorageError::InUse { .. })
-        ));
+        let held = open(dir.path()).expect("a data directory");
+        assert!(matches!(open(dir.path()), Err(StorageError::InUse { .. })));
         drop(held);
-        DataDir::open(dir.path()).expect("free again");
+        open(dir.path()).expect("free again");
     }
 }

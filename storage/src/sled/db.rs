@@ -92,6 +92,11 @@ impl Db {
         &self.dir
     }
 
+    /// The error that says that the database is damaged, why that is known, and what to do.
+    pub(super) fn damaged(&self, cause: &str) -> StorageError {
+        damaged(&self.dir, cause)
+    }
+
     /// Makes everything written so far durable. Only one thread may do so at a time: two flushes
     /// at once can wait for each other for ever (sled#1308).
     ///
@@ -148,7 +153,7 @@ fn is_locked(error: &sled::Error) -> bool {
 fn damaged(dir: &Path, cause: &str) -> StorageError {
     StorageError::Damaged {
         what: format!(
-            "the database in {} cannot be opened ({cause}); restore it from a backup, or move {} away to start \
+            "the database in {} is damaged ({cause}); restore it from a backup, or move {} away to start \
              with the spans that are still in the log",
             dir.display(),
             dir.display()

@@ -116,6 +116,23 @@ impl AppendFile for File {
     }
 }
 
+/// Writes a file so that, whatever happens, its name stands for the old bytes or the new ones.
+///
+/// # Errors
+/// When any step fails.
+pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    match files.remove(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = files.create(&new)?;
+    write_all(&mut *file, bytes)?;
+    file.sync()?;
+    files.rename(&new, path)?;
+    files.sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
 /// Writes all of `bytes` at the end of `file`, however little each write takes.
 ///
 /// # Errors

@@ -105,7 +105,8 @@ impl Index {
     pub(super) fn mark(&self, applied: u64, trace_ids: impl IntoIterator<Item = TraceId>) {
         let now = Instant::now();
         let mut state = self.state.lock();
-        state.applied = applied;
+        // Replay begins with what was applied long ago.
+        state.applied = state.applied.max(applied);
         for trace_id in trace_ids {
             state.stale.insert(trace_id, now);
         }
@@ -191,14 +192,13 @@ impl Index {
     }
 
     fn run(&self) {
+        let _stopped = Stopped(self);
         while let ControlFlow::Continue(trace_id) = self.wait_for_due() {
             if let Err(error) = self.refresh(trace_id) {
                 tracing::error!(%error, "indexing stopped; restart to go on");
                 break;
             }
         }
-        self.state.lock().background = Background::Stopped;
-        self.changed.notify_all();
     }
 
     fn wait_for_due(&self) -> ControlFlow<(), TraceId> {
@@ -291,5 +291,107 @@ impl Index {
             _ => None,
         };
         Ok(())
+    }
+}
+
+/// Says that the background thread ended, however it did: nobody must wait for it any more.
+struct Stopped<'a>(&'a Index);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().background = Background::Stopped;
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longpole_proto::UnixNanos;
+    use longpole_proto::testing::{SpanBuilder, trace_id, trace_of};
+    use longpole_proto::wire::encode_traces;
+    use sled::Batch;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn with_index(test: impl FnOnce(&Index)) {
+        let dir = TempDir::new().expect("a directory");
+        let db = Arc::new(Db::open(dir.path()).expect("a database"));
+        test(&Index::new(db, 0, []));
+    }
+
+    fn put(index: &Index, seq: u64, span: u64) {
+        let spans = encode_traces(&trace_of([SpanBuilder::new(span, "work")]));
+        let mut batch = Batch::default();
+        chunks::insert(&mut batch, trace_id(), seq, UnixNanos(1), &spans);
+        index.db.chunks.apply_batch(batch).expect("sled works");
+        index.mark(seq, [trace_id()]);
+    }
+
+    fn n_spans(index: &Index) -> u64 {
+        index.refresh_all().expect("sled works");
+        index.totals().expect("sled works").n_spans
+    }
+
+    #[test]
+    fn entries_and_totals_follow_the_chunks() {
+        with_index(|index| {
+            assert_eq!(index.totals().expect("sled works"), Totals::default());
+            for seq in 1..=3 {
+                put(index, seq, seq);
+                assert_eq!(n_spans(index), seq);
+            }
+            assert_eq!(index.totals().expect("sled works").n_traces, 1);
+            assert_eq!(index.progress().stale, BTreeSet::new());
+        });
+    }
+
+    #[test]
+    fn replay_of_what_is_long_applied_hides_nothing() {
+        with_index(|index| {
+            put(index, 7, 1);
+            put(index, 3, 2);
+            assert_eq!(index.applied(), 7);
+            assert_eq!(n_spans(index), 2);
+        });
+    }
+
+    #[test]
+    fn a_trace_that_cannot_be_read_stays_stale_for_the_next_start() {
+        with_index(|index| {
+            put(index, 1, 1);
+            let key = index
+                .db
+                .chunks
+                .first()
+                .expect("sled works")
+                .expect("a piece")
+                .0;
+            index.db.chunks.insert(&key, b"damage").expect("sled works");
+            index.refresh_all().expect("sled works");
+            assert_eq!(index.n_unreadable(), 1);
+            assert_eq!(index.progress().stale, BTreeSet::from([trace_id()]));
+        });
+    }
+
+    #[test]
+    fn the_background_thread_refreshes_what_is_due() {
+        with_index_thread(|index| {
+            put(index, 1, 1);
+            index
+                .changed
+                .wait_while(&mut index.state.lock(), |state| state.n_refreshed == 0);
+            assert_eq!(index.progress().stale, BTreeSet::new());
+        });
+    }
+
+    fn with_index_thread(test: impl FnOnce(&Index)) {
+        let dir = TempDir::new().expect("a directory");
+        let db = Arc::new(Db::open(dir.path()).expect("a database"));
+        let index = Arc::new(Index::new(db, 0, []));
+        let thread = index.start().expect("a thread");
+        test(&index);
+        index.stop();
+        thread.join().expect("the thread ends");
     }
 }
