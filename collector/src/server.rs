@@ -11,9 +11,9 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminState};
 use crate::clock::Clock;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Refusal};
 use crate::listeners::Addresses;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Transport};
 use crate::otlp::{grpc, http};
 use crate::{Config, Listeners, RunError, banner, demo, http_server, shutdown};
 
@@ -85,7 +85,9 @@ fn start(
         })
     });
 
-    let http = http_server::serve(listeners.http, http::router(ingest), stop.clone());
+    let on_grpc = when_grpc_is_spoken(&ingest, addresses.grpc_endpoint());
+    let http = http::router(ingest);
+    let http = http_server::serve(listeners.http, http, on_grpc, stop.clone());
     parts.spawn(async {
         http.await;
         Ok(())
@@ -103,7 +105,8 @@ fn start(
         clock: Arc::clone(clock),
         stop: stop.clone(),
     });
-    let ui = http_server::serve(listeners.ui, admin.merge(pages), stop.clone());
+    let pages = admin.merge(pages);
+    let ui = http_server::serve(listeners.ui, pages, Arc::new(|| {}), stop.clone());
     parts.spawn(async {
         ui.await;
         Ok(())
@@ -121,6 +124,13 @@ fn start(
         });
     }
     parts
+}
+
+/// Notes that a client spoke gRPC where HTTP/1.1 is spoken.
+fn when_grpc_is_spoken(ingest: &Arc<Ingest>, grpc_endpoint: String) -> http_server::OnHttp2 {
+    let ingest = Arc::clone(ingest);
+    let refusal = Refusal::NotHttp { grpc_endpoint };
+    Arc::new(move || ingest.refused(Transport::Grpc, &refusal))
 }
 
 fn receiver_status(

@@ -183,6 +183,23 @@ async fn the_demo_fills_its_own_server() {
     assert!(running.stopped().await.is_closed());
 }
 
+#[tokio::test]
+async fn grpc_on_the_http_port_is_noted() {
+    let running = Running::start(Mood::Willing, |_| {}).await;
+    let mut stream = TcpStream::connect(running.addresses.otlp_http)
+        .await
+        .expect("a connection");
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    stream.write_all(preface).await.expect("it is taken");
+    let mut answer = Vec::new();
+    // Whether it ends in an orderly way is nothing a gRPC client could make use of.
+    stream.read_to_end(&mut answer).await.ok();
+    let (_, metrics) = running.get("/metrics").await;
+    let line = r#"requests_total{transport="grpc",outcome="refused",reason="not_http"} 1"#;
+    assert!(metrics.contains(line), "{metrics}");
+    running.stopped().await;
+}
+
 #[test]
 fn only_addresses_beyond_loopback_are_warned_of() {
     let at = |text: &str| text.parse().expect("an address");
