@@ -1,1 +1,11 @@
-fn main() {}
+//! End to end: a real server, real exporters and a real browser over real sockets.
+
+mod browser;
+mod corpus;
+mod demo;
+mod ingest;
+mod jaeger;
+mod limits;
+mod pages;
+mod search;
+mod shutdown;

@@ -1,0 +1,293 @@
+//! A real Chromium, driven over `WebDriver`.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Stdio;
+use std::time::Duration;
+
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Whether pages may run scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// As browsers come.
+    On,
+    /// Forbidden in the browser's settings.
+    Off,
+}
+
+/// One browser at a time: several at once starve each other on a small machine.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// A browser with a profile of its own; gone when dropped.
+#[derive(Debug)]
+pub struct Browser {
+    page: fantoccini::Client,
+    // Dropped in this order: the browser, then its profile, then the next one's turn.
+    _driver: Driver,
+    _profile: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Browser {
+    /// Starts a browser.
+    ///
+    /// # Panics
+    /// When `chromedriver` or Chromium is not installed or does not start.
+    pub async fn start(script: Script) -> Self {
+        let turn = TURN.lock().await;
+        let profile = TempDir::new().expect("a temporary directory can be made");
+        let driver = Driver::start().await;
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities(script, &profile))
+            .connect(&format!("http://127.0.0.1:{}", driver.port))
+            .await
+            .expect("chromedriver starts Chromium");
+        Self {
+            page,
+            _driver: driver,
+            _profile: profile,
+            _turn: turn,
+        }
+    }
+
+    /// Opens a URL and waits until it is loaded.
+    ///
+    /// # Panics
+    /// When the browser does not.
+    pub async fn open(&self, url: &str) {
+        self.page
+            .goto(url)
+            .await
+            .expect("the browser opens the page");
+    }
+
+    /// The URL of the page.
+    ///
+    /// # Panics
+    /// When the browser does not say.
+    pub async fn url(&self) -> String {
+        self.page
+            .current_url()
+            .await
+            .expect("a page has a URL")
+            .to_string()
+    }
+
+    /// The title of the page.
+    ///
+    /// # Panics
+    /// When the browser does not say.
+    pub async fn title(&self) -> String {
+        self.page.title().await.expect("a page has a title")
+    }
+
+    /// The visible text of everything that matches a CSS selector, in order, white space folded.
+    ///
+    /// # Panics
+    /// When the selector is none.
+    pub async fn texts(&self, selector: &str) -> Vec<String> {
+        let elements = self.page.find_all(Locator::Css(selector)).await;
+        let mut texts = Vec::new();
+        for element in elements.expect("the selector is CSS") {
+            let text = element.text().await.expect("an element has text");
+            texts.push(text.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+        texts
+    }
+
+    /// Clicks the first thing that matches a CSS selector.
+    ///
+    /// # Panics
+    /// When there is none, or something lies over it.
+    pub async fn click(&self, selector: &str) {
+        let element = self.page.find(Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element
+            .click()
+            .await
+            .unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    /// Runs a script's text in the page, where scripts are on, and gives what it returns.
+    ///
+    /// # Panics
+    /// When it throws.
+    pub async fn run(&self, script: &str) -> Value {
+        self.page
+            .execute(script, Vec::new())
+            .await
+            .expect("the script runs")
+    }
+
+    /// Makes the window's inside this large, smaller than a real window can be if need be.
+    ///
+    /// # Panics
+    /// When the browser does not.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size = json!({
+            "cmd": "Emulation.setDeviceMetricsOverride",
+            "params": { "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false },
+        });
+        let command = Extension {
+            path: "goog/cdp/execute",
+            body: size,
+        };
+        self.page
+            .issue_cmd(command)
+            .await
+            .expect("the window can be resized");
+    }
+
+    /// The page as a PNG.
+    ///
+    /// # Panics
+    /// When the browser does not take it.
+    pub async fn screenshot(&self) -> Vec<u8> {
+        self.page.screenshot().await.expect("the page can be drawn")
+    }
+
+    /// What the browser complained about since the last call: script errors, refused or missing
+    /// files.
+    ///
+    /// # Panics
+    /// When the browser does not say.
+    pub async fn complaints(&self) -> Vec<String> {
+        let command = Extension {
+            path: "se/log",
+            body: json!({ "type": "browser" }),
+        };
+        let entries = self
+            .page
+            .issue_cmd(command)
+            .await
+            .expect("the browser has a log");
+        let entries = entries.as_array().expect("the log is a list");
+        entries
+            .iter()
+            .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+}
+
+fn capabilities(script: Script, profile: &TempDir) -> Capabilities {
+    let allow = 1;
+    let block = 2;
+    let javascript = if script == Script::On { allow } else { block };
+    let options = json!({
+        "goog:loggingPrefs": { "browser": "ALL" },
+        "goog:chromeOptions": {
+            "args": [
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--disable-quic",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+                "--no-proxy-server",
+                "--window-size=1280,900",
+                format!("--user-data-dir={}", profile.path().display()),
+            ],
+            "prefs": { "profile.managed_default_content_settings.javascript": javascript },
+        },
+    });
+    match options {
+        Value::Object(options) => options,
+        _ => unreachable!("written as an object above"),
+    }
+}
+
+/// The `chromedriver` process.
+#[derive(Debug)]
+struct Driver {
+    port: u16,
+    _process: Child,
+    // Held so that the driver's own messages do not fail.
+    _output: BufReader<ChildStdout>,
+}
+
+impl Driver {
+    async fn start() -> Self {
+        let mut process = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("chromedriver: {error}; tests/run installs it (Debian: chromium chromium-driver)")
+            });
+        let mut output = BufReader::new(process.stdout.take().expect("its output is piped"));
+        let port = loop {
+            let mut line = String::new();
+            let n_bytes = output
+                .read_line(&mut line)
+                .await
+                .expect("chromedriver speaks UTF-8");
+            assert!(n_bytes > 0, "chromedriver ended without saying its port");
+            if let Some((_, port)) = line.trim_end().rsplit_once("started successfully on port ") {
+                break port
+                    .trim_end_matches('.')
+                    .parse()
+                    .expect("a port is a number");
+            }
+        };
+        Self {
+            port,
+            _process: process,
+            _output: output,
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// Asks the driver to end its browser and itself, which killing it would not do to the browser.
+    fn drop(&mut self) {
+        let asked = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            stream.write_all(
+                b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+            )?;
+            stream.read_to_end(&mut Vec::new())
+        });
+        if let Err(error) = asked {
+            eprintln!("chromedriver did not shut down when asked: {error}");
+        }
+    }
+}
+
+/// A command that only `chromedriver` has.
+#[derive(Debug)]
+struct Extension {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Extension {
+    fn endpoint(
+        &self,
+        base_url: &url::Url,
+        session_id: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base_url.join(&format!(
+            "session/{}/{}",
+            session_id.unwrap_or_default(),
+            self.path
+        ))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.body.to_string()))
+    }
+}
