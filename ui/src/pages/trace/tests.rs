@@ -1,1 +1,618 @@
+use std::collections::HashSet;
+use std::time::Duration;
 
+use axum::Router;
+use http::StatusCode;
+use longpole_proto::testing::{self, START, SpanBuilder, span_id};
+use longpole_proto::{Attribute, Attributes, Event, SpanKind, Trace};
+
+use crate::testing::{FakeStore, NOW, Reply, ask, get, site, site_at, trace_with_id};
+
+const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
+
+/// A checkout in which a stock lookup is the slowest hop.
+fn checkout() -> Trace {
+    let gateway = SpanBuilder::new(1, "POST /checkout")
+        .service("gateway")
+        .kind(SpanKind::Server)
+        .at(0, 390);
+    let stock = SpanBuilder::new(2, "GET /stock")
+        .service("inventory")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(20, 220);
+    let lock = SpanBuilder::new(3, "lock wait")
+        .service("inventory")
+        .parent(2)
+        .at(58, 210);
+    let quote = SpanBuilder::new(4, "POST /quote")
+        .service("pricing")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(21, 60);
+    let charge = SpanBuilder::new(5, "POST /charge")
+        .service("payments")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(230, 380);
+    testing::trace_of([gateway, stock, lock, quote, charge.error("declined")])
+}
+
+fn exception(kind: &str, message: &str, stack: &str) -> Event {
+    let mut attributes = Attributes::default();
+    attributes.push("exception.type", kind);
+    attributes.push("exception.message", message);
+    attributes.push("exception.stacktrace", stack);
+    Event {
+        time: START.plus_nanos(100 * testing::MS),
+        name: "exception".to_owned(),
+        attributes,
+        ..Event::default()
+    }
+}
+
+async fn page(trace: Trace, query: &str) -> Reply {
+    let uri = format!("/trace/{}{query}", trace.id());
+    get(&site([trace]), &uri).await
+}
+
+#[tokio::test]
+async fn the_page_says_the_verdict_and_marks_one_row() {
+    let page = page(checkout(), "").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(
+        page.texts(".verdict p"),
+        [
+            "Slowest hop: inventory GET /stock took 200 ms of 390 ms (51 %), on the critical path.",
+            "Most of it is inside lock wait: 152 ms of self time (39 %). Show it",
+        ]
+    );
+    assert_eq!(
+        page.texts(".verdict b"),
+        ["inventory GET /stock", "200 ms", "51 %", "lock wait"]
+    );
+    let hot = page.texts(".hot .n");
+    assert_eq!(hot, ["▾inventory GET /stock◀ SLOWEST HOP 51 %"]);
+    assert_eq!(
+        page.attributes(".verdict a", "href"),
+        ["#s-0000000000000002"]
+    );
+    assert_eq!(page.attributes(".hot", "id"), ["s-0000000000000002"]);
+    assert_eq!(page.attributes(".hot .over", "fill"), ["url(#hatch)"]);
+    assert_eq!(page.texts(".tag.e"), ["✕ error"]);
+    assert_eq!(page.texts("#st"), ["all 5 spans shown"]);
+    assert_eq!(
+        page.texts("title"),
+        ["gateway POST /checkout 390 ms – longpole"]
+    );
+    let facts = page.texts(".facts > span").join(" | ");
+    assert!(
+        facts.starts_with(
+            "Took 390 ms | 22 Nov 2026 01:47:54.755 UTC | 5 spans | 4 services | 1 error"
+        ),
+        "{facts}"
+    );
+}
+
+#[tokio::test]
+async fn rows_say_in_words_what_their_bars_show() {
+    let page = page(checkout(), "").await;
+    assert_eq!(
+        page.attributes(".g", "aria-label"),
+        [
+            "390 ms, starts at 0 ns, on the critical path for 40 ms",
+            "200 ms, starts at 20 ms, on the critical path for 48 ms",
+            "152 ms, starts at 58 ms, on the critical path for 152 ms",
+            "39 ms, starts at 21 ms, not on the critical path itself",
+            "150 ms, starts at 230 ms, on the critical path for 150 ms",
+        ]
+    );
+    assert_eq!(
+        page.texts(".off b"),
+        ["pricing"],
+        "what is not on the path is muted"
+    );
+    assert_eq!(
+        page.attributes("[role=row]", "aria-level"),
+        ["1", "2", "3", "2", "2"]
+    );
+}
+
+#[tokio::test]
+async fn services_share_the_critical_path_in_words_and_widths() {
+    let page = page(checkout(), "").await;
+    assert_eq!(
+        page.attributes(".budget", "aria-label"),
+        [
+            "Critical path by service: inventory 51 %, 200 ms; payments 38 %, 150 ms; gateway 10 %, 40 ms"
+        ]
+    );
+    assert_eq!(
+        page.attributes(".budget i", "style"),
+        ["width:51.28%", "width:38.46%", "width:10.26%"]
+    );
+}
+
+#[tokio::test]
+async fn findings_lead_to_their_spans() {
+    let page = page(checkout(), "").await;
+    let href = format!("/trace/{ID}?span=0000000000000005#s-0000000000000005");
+    assert_eq!(page.attributes(".finds .err a", "href"), [href]);
+}
+
+#[tokio::test]
+async fn a_spans_details_open_by_url() {
+    let mut details = checkout_with_details();
+    let page = page(details.clone(), "?span=0000000000000005&x=0000000000000001").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.texts("#dr h2"), ["paymentsPOST /charge"]);
+    let text = page.texts("#dr").concat();
+    let parts = [
+        "150 ms (38 % of the request), from 230 ms to 380 ms. On the critical path for 150 ms.",
+        "As a hop, payments with everything it does itself here: 150 ms of the critical path (38 %)",
+        "Self time 150 ms",
+        "✕ error declined",
+        "Exception at +",
+        "Declined: no funds",
+        "at pay at charge",
+        "retry",
+        "http.url",
+        "3 left out by the sender",
+        "service.name",
+        "kind",
+    ];
+    for part in parts {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    assert!(
+        text.find("Exception") < text.find("Attributes"),
+        "what went wrong comes first: {text}"
+    );
+    let links = page.attributes("#dr a", "href");
+    let close = format!("/trace/{ID}?x=0000000000000001#s-0000000000000005");
+    let linked = format!("/trace/{ID}?span=0000000000000002");
+    for href in [
+        &close,
+        &linked,
+        "https://example.test/?a=1&b=2",
+        "/?service=payments&op=POST%20%2Fcharge",
+    ] {
+        assert!(
+            links.iter().any(|link| link == href),
+            "{href} is not in: {links:?}"
+        );
+    }
+    assert_eq!(
+        page.attributes("#dr a[rel]", "href"),
+        ["https://example.test/?a=1&b=2"]
+    );
+    assert_eq!(page.texts(".sel .o"), ["payments POST /charge"]);
+
+    // Off the path, and not waited for.
+    details = checkout();
+    let off = super::tests::page(details.clone(), "?span=0000000000000004")
+        .await
+        .texts("#dr")
+        .concat();
+    assert!(
+        off.contains("Not on the critical path: making it faster would not help"),
+        "{off}"
+    );
+}
+
+fn checkout_with_details() -> Trace {
+    let gateway = SpanBuilder::new(1, "POST /checkout")
+        .service("gateway")
+        .kind(SpanKind::Server)
+        .at(0, 390);
+    let stock = SpanBuilder::new(2, "GET /stock")
+        .service("inventory")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(20, 220);
+    let charge = SpanBuilder::new(5, "POST /charge")
+        .service("payments")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(230, 380)
+        .error("declined")
+        .attribute("http.url", "https://example.test/?a=1&b=2")
+        .attribute("evil.url", "javascript:alert(1)")
+        .link(2)
+        .with(|span| {
+            span.dropped_attributes_count = 3;
+            span.events.push(Event {
+                name: "retry".to_owned(),
+                time: span.start,
+                ..Event::default()
+            });
+            span.events
+                .push(exception("Declined", "no funds", "at pay\n  at charge"));
+        });
+    testing::trace_of([gateway, stock, charge])
+}
+
+#[tokio::test]
+async fn the_details_alone_are_what_the_page_shows() {
+    let trace = checkout_with_details();
+    let site = site([trace]);
+    let page = get(&site, &format!("/trace/{ID}?span=0000000000000005")).await;
+    let fragment = get(
+        &site,
+        &format!("/trace/{ID}/span/0000000000000005?span=0000000000000005"),
+    )
+    .await;
+    assert_eq!(fragment.status, StatusCode::OK);
+    assert!(!fragment.text().contains("<html"), "{}", fragment.text());
+    assert_eq!(page.texts("#dr"), fragment.texts("#dr"));
+    let prefix = page.attributes("#lay", "data-span-url");
+    assert_eq!(prefix, [format!("/trace/{ID}/span/")]);
+
+    let unknown = get(&site, &format!("/trace/{ID}/span/00000000000000ff")).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let page = get(&site, &format!("/trace/{ID}?span=00000000000000ff")).await;
+    assert_eq!(page.status, StatusCode::OK, "the trace is there");
+    assert!(
+        page.texts("#dr")
+            .concat()
+            .contains("00000000000000ff is not stored in this trace")
+    );
+}
+
+#[tokio::test]
+async fn long_values_are_cut_and_shown_on_demand() {
+    let long = "x".repeat(5_000);
+    let span = SpanBuilder::new(1, "root")
+        .at(0, 10)
+        .attribute("long", long.as_str());
+    let page = page(testing::trace_of([span]), "?span=0000000000000001").await;
+    let shown = page
+        .texts("#dr dd > .m")
+        .into_iter()
+        .find(|text| text.starts_with("xx"))
+        .expect("the value");
+    assert_eq!(shown.chars().count(), 2_049);
+    assert_eq!(page.texts("#dr details pre"), [long]);
+}
+
+#[tokio::test]
+async fn what_spans_say_is_text_and_never_markup() {
+    const EVIL: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
+    let span = SpanBuilder::new(1, EVIL)
+        .service(EVIL)
+        .at(0, 10)
+        .error(EVIL)
+        .attribute(EVIL, EVIL)
+        .attribute("db.system.name", EVIL)
+        .link(1)
+        .with(|span| {
+            span.events.push(exception(EVIL, EVIL, EVIL));
+            span.events.push(Event {
+                name: EVIL.to_owned(),
+                ..Event::default()
+            });
+            span.trace_state = EVIL.to_owned();
+            span.links[0].attributes.0.push(Attribute {
+                key: EVIL.to_owned(),
+                value: EVIL.into(),
+            });
+        });
+    let site = site([testing::trace_of([
+        span,
+        SpanBuilder::new(2, EVIL).parent(1).at(2, 8),
+    ])]);
+    let uris = [
+        "/".to_owned(),
+        format!("/trace/{ID}"),
+        format!("/trace/{ID}?span=0000000000000001"),
+    ];
+    for uri in uris {
+        let page = get(&site, &uri).await;
+        assert_eq!(page.status, StatusCode::OK, "{uri}");
+        assert!(
+            page.texts("body").concat().contains("alert(1)"),
+            "{uri} shows what the span says"
+        );
+        assert_eq!(page.texts("script:not([src])").len(), 0, "{uri}");
+        assert_eq!(
+            page.texts("img, [onerror], [href^=javascript]").len(),
+            0,
+            "{uri}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_trace_of_any_size_is_a_small_page_with_one_marked_row() {
+    for n in [9, 1_000, 10_000] {
+        let spans = (1..=n).map(|at| {
+            let service = format!("service {}", at % 12);
+            let span = SpanBuilder::new(at, &format!("GET /resource/{}", at % 7)).service(&service);
+            let span = span
+                .kind(SpanKind::Server)
+                .at(at % 90, at % 90 + 1_000_000 / at);
+            if at == 1 {
+                span
+            } else {
+                span.parent(at / 5 + 1)
+            }
+        });
+        let page = page(testing::trace_of(spans), "").await;
+        assert_eq!(page.texts(".hot").len(), 1, "{n}");
+        assert!(
+            page.body.len() <= 120 * 1024,
+            "{n} spans are a page of {} bytes",
+            page.body.len()
+        );
+        let n_nodes = page
+            .html()
+            .tree
+            .nodes()
+            .filter(|node| node.value().is_element())
+            .count();
+        assert!(n_nodes <= 1_500, "{n} spans are {n_nodes} elements");
+    }
+    let chain = (1..=5_000).map(|at| {
+        let span = SpanBuilder::new(at, "level").at(at, 20_000 - at);
+        if at == 1 { span } else { span.parent(at - 1) }
+    });
+    let page = page(testing::trace_of(chain), "").await;
+    assert_eq!(page.texts(".hot").len(), 1);
+    assert!(page.text().contains("levels"), "the middle is folded");
+}
+
+#[tokio::test]
+async fn links_on_the_pages_reach_every_span() {
+    let root = SpanBuilder::new(1, "root").at(0, 5_000);
+    let calls = (2..=450).map(|at| {
+        SpanBuilder::new(at, "call")
+            .parent(1)
+            .at(at * 10, at * 10 + 9)
+    });
+    let inner = (451..=500).map(|at| {
+        SpanBuilder::new(at, "inner")
+            .parent(at - 400)
+            .at(at, at + 1)
+    });
+    let shared = [
+        SpanBuilder::new(600, "client")
+            .kind(SpanKind::Client)
+            .parent(1)
+            .at(1, 9),
+        SpanBuilder::new(600, "server")
+            .kind(SpanKind::Server)
+            .parent(1)
+            .at(2, 8),
+        SpanBuilder::new(700, "orphan").parent(9_999).at(3, 4),
+    ];
+    let trace = testing::trace_of(
+        std::iter::once(root)
+            .chain(calls)
+            .chain(inner)
+            .chain(shared),
+    );
+    let n_spans = trace.len();
+    let site = site([trace]);
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut pages: HashSet<String> = HashSet::new();
+    let mut waiting = vec![format!("/trace/{ID}")];
+    while let Some(uri) = waiting.pop() {
+        let page = get(&site, &uri).await;
+        assert_eq!(page.status, StatusCode::OK, "{uri}");
+        assert_eq!(page.texts(".hot").len(), 1, "{uri}");
+        seen.extend(page.attributes(".r[id]", "id"));
+        for href in page.attributes(".r a.x", "href") {
+            let href = href.split('#').next().unwrap_or_default().to_owned();
+            // Only what opens one row: what is below it is opened from there.
+            let first = href.split("x=").last().unwrap_or_default().to_owned();
+            if pages.insert(first) {
+                waiting.push(href);
+            }
+        }
+    }
+    assert_eq!(seen.len(), n_spans);
+}
+
+#[tokio::test]
+async fn a_young_trace_says_that_more_may_come() {
+    let mut store = FakeStore::default();
+    store.put(&checkout(), NOW.minus(Duration::from_secs(3)));
+    store.put(
+        &trace_with_id(2, [SpanBuilder::new(1, "old").at(0, 1)]),
+        NOW.minus(Duration::from_secs(11)),
+    );
+    let site = site_at("", store);
+    let young = get(&site, &format!("/trace/{ID}")).await;
+    assert_eq!(
+        young.texts(".note"),
+        ["Its newest span came 3.00 s ago: more may be on the way. Reload"]
+    );
+    let old = get(&site, &format!("/trace/{:032x}", 2)).await;
+    assert_eq!(old.texts(".note"), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_unknown_trace_is_a_page_that_helps() {
+    let site = site([checkout()]);
+    let uri = format!("/trace/{:032x}", 0xbad);
+    let page = get(&site, &uri).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    assert!(page.header("content-type").starts_with("text/html"));
+    let text = page.texts("main").concat();
+    for part in [
+        format!("trace {:032x} is not stored", 0xbad).as_str(),
+        "may still be on the way",
+        "Reload",
+    ] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    let links = page.attributes("main a", "href");
+    assert_eq!(links, [uri.as_str(), "/"]);
+}
+
+#[tokio::test]
+async fn what_is_no_trace_id_is_told_what_one_looks_like() {
+    let site = site([checkout()]);
+    for uri in [
+        "/trace/no-id",
+        "/trace/00000000000000000000000000000000",
+        "/trace/%3Cscript%3E",
+        "/trace/%ff",
+        "/trace?id=<b>",
+    ] {
+        let page = get(&site, &uri.replace('<', "%3C").replace('>', "%3E")).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{uri}");
+        assert!(
+            page.texts("main").concat().contains("32 hex digits"),
+            "{uri}: {}",
+            page.text()
+        );
+        assert_eq!(page.texts("main script, main b").len(), 0, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn the_id_box_leads_to_the_trace() {
+    for base in ["", "/tools/longpole"] {
+        let site = site_at(base, FakeStore::with([checkout()]));
+        for id in [
+            ID.to_uppercase(),
+            format!("%20{ID}%20"),
+            format!("00-{ID}-00f067aa0ba902b7-01"),
+        ] {
+            let reply = get(&site, &format!("{base}/trace?id={id}")).await;
+            assert_eq!(reply.status, StatusCode::SEE_OTHER, "{id}");
+            assert_eq!(reply.header("location"), format!("{base}/trace/{ID}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn parameters_that_mean_nothing_are_named() {
+    let site = site([checkout()]);
+    for (query, name) in [
+        ("span=xyz", "span=xyz"),
+        ("x=1", "x=1"),
+        ("q=lock", "q is not a parameter here"),
+    ] {
+        let page = get(&site, &format!("/trace/{ID}?{query}")).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(
+            page.texts("main").concat().contains(name),
+            "{query}: {}",
+            page.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_without_its_secrets() {
+    let mut broken = FakeStore::default();
+    broken.is_broken = true;
+    let site = site_at("", broken);
+    for uri in [
+        format!("/trace/{ID}"),
+        "/".to_owned(),
+        format!("/api/v1/traces/{ID}"),
+    ] {
+        let reply = get(&site, &uri).await;
+        assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR, "{uri}");
+        assert!(
+            reply.text().contains("The log says why"),
+            "{uri}: {}",
+            reply.text()
+        );
+        assert!(!reply.text().contains("secret"), "{uri}");
+    }
+}
+
+fn all_uris() -> [String; 10] {
+    let asset = crate::Urls::default().asset(&crate::assets::CSS);
+    [
+        "/".to_owned(),
+        "/?min=x".to_owned(),
+        "/nowhere".to_owned(),
+        "/trace/x".to_owned(),
+        format!("/trace/{ID}"),
+        format!("/trace/{ID}/span/{}", span_id(1)),
+        format!("/api/v1/traces/{ID}"),
+        "/api/v1/traces/x".to_owned(),
+        "/api/traces/x".to_owned(),
+        asset,
+    ]
+}
+
+#[tokio::test]
+async fn every_answer_forbids_what_spans_could_do() {
+    let site = site([checkout()]);
+    for uri in all_uris() {
+        let reply = get(&site, &uri).await;
+        assert_eq!(
+            reply.header("content-security-policy"),
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
+             frame-ancestors 'none'; form-action 'self'",
+            "{uri}"
+        );
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{uri}");
+        assert_eq!(reply.header("referrer-policy"), "same-origin", "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_and_other_methods_are_not_allowed() {
+    let site = site([checkout()]);
+    for uri in all_uris() {
+        let head = ask(&site, "HEAD", &uri, &[]).await;
+        assert_eq!(
+            (head.status, head.body.len()),
+            (get(&site, &uri).await.status, 0),
+            "{uri}"
+        );
+        if uri == "/nowhere" {
+            continue;
+        }
+        let post = ask(&site, "POST", &uri, &[]).await;
+        assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED, "{uri}");
+        assert_eq!(post.header("allow"), "GET,HEAD", "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_kept_by_browsers_until_they_change() {
+    let site: Router = site([checkout()]);
+    let page = get(&site, "/").await;
+    let mut urls = page.attributes("link[rel=stylesheet], link[rel=icon]", "href");
+    urls.extend(page.attributes("script", "src"));
+    assert_eq!(urls.len(), 3);
+    for url in urls {
+        let file = get(&site, &url).await;
+        assert_eq!(file.status, StatusCode::OK, "{url}");
+        assert_eq!(
+            file.header("cache-control"),
+            "public, max-age=31536000, immutable"
+        );
+        let tag = [(http::header::IF_NONE_MATCH, file.header("etag"))];
+        let again = ask(&site, "GET", &url, &tag).await;
+        assert_eq!(
+            (again.status, again.body.len()),
+            (StatusCode::NOT_MODIFIED, 0)
+        );
+        let name = url.rsplit('/').next().expect("a name");
+        let old = get(&site, &format!("/assets/0000000000000000/{name}")).await;
+        assert_eq!(
+            (old.status, old.header("cache-control")),
+            (StatusCode::OK, "no-cache")
+        );
+    }
+    let missing = get(&site, "/assets/0/passwords").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn pages_are_compressed_when_asked_for() {
+    let site = site([checkout()]);
+    let gzip = [(http::header::ACCEPT_ENCODING, "gzip")];
+    let page = ask(&site, "GET", &format!("/trace/{ID}"), &gzip).await;
+    assert_eq!(page.header("content-encoding"), "gzip");
+    assert!(page.body.len() < 10 * 1024, "{} bytes", page.body.len());
+}
