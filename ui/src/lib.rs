@@ -3,14 +3,39 @@
 //! Knows HTTP and HTML, no receiver and no engine. All state of a page is in its URL, everything
 //! works without JavaScript, and every URL is made in [`urls`].
 
+mod api;
+mod assets;
+mod error;
+mod extract;
+mod format;
+mod pages;
+mod palette;
+mod search_form;
+mod site;
+#[cfg(test)]
+mod testing;
+mod timeline;
+mod trace_view;
 pub mod urls;
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use longpole_proto::UnixNanos;
 use longpole_storage::Store;
+use tower_http::compression::CompressionLayer;
 
-pub use urls::Urls;
+pub use urls::{BasePathError, Urls};
+
+use error::{Carried, UiError};
+use extract::AssetPath;
+use site::Site;
+use urls::route;
 
 /// What the pages need to know of the receivers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,7 +65,82 @@ pub struct UiState {
     pub receivers: Arc<dyn Fn() -> ReceiverStatus + Send + Sync>,
 }
 
-/// The pages and query APIs.
-pub fn router(_state: UiState) -> axum::Router {
-    todo!()
+/// The pages and query APIs, with a fallback that answers for every other path.
+pub fn router(state: UiState) -> Router {
+    let site = Site::new(state);
+    let urls = site.urls().clone();
+    let mut router = Router::new()
+        .route(&urls.route(route::SEARCH), get(pages::search::page))
+        .route(&urls.route(route::OPEN), get(pages::open::redirect))
+        .route(&urls.route(route::TRACE), get(pages::trace::page))
+        .route(&urls.route(route::SPAN), get(pages::span::fragment))
+        .route(&urls.route(route::ASSET), get(asset))
+        .route(&urls.route(route::API_SEARCH), get(api::search::search))
+        .route(&urls.route(route::API_TRACE), get(api::trace::trace))
+        .route(
+            &urls.route(route::API_ANALYSIS),
+            get(api::analysis::analysis),
+        )
+        .route(&urls.route(route::API_SERVICES), get(api::names::services))
+        .route(
+            &urls.route(route::API_OPERATIONS),
+            get(api::names::operations),
+        )
+        .route(&urls.route(route::JAEGER_TRACE), get(api::trace::jaeger));
+    if let Some(base) = urls.bare_base() {
+        let home = urls.search();
+        router = router.route(base, get(move || async move { Redirect::permanent(&home) }));
+    }
+    router
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(site.clone(), finish))
+        .layer(CompressionLayer::new())
+        .with_state(site)
+}
+
+async fn asset(path: AssetPath, headers: HeaderMap) -> Result<Response, UiError> {
+    let asset = assets::find(&path.name).ok_or_else(|| UiError::no_page(&path.name))?;
+    Ok(assets::serve(asset, &path.version, &headers))
+}
+
+async fn nothing_here(uri: Uri) -> UiError {
+    UiError::no_page(uri.path())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> UiError {
+    UiError::wrong_method(&method, uri.path())
+}
+
+/// Gives errors the shape their path asks for, and every answer the headers that keep what spans
+/// carry from doing anything.
+async fn finish(State(site): State<Site>, request: Request, next: Next) -> Response {
+    const HEADERS: [(HeaderName, &str); 3] = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
+             frame-ancestors 'none'; form-action 'self'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    let uri = request.uri().clone();
+    let mut response = next.run(request).await;
+    if let Some(Carried(error)) = response.extensions_mut().remove::<Carried>() {
+        let (bare, _) = response.into_parts();
+        response = pages::message::render(&site, &uri, &error);
+        // What the status came with: Allow, Retry-After.
+        for (name, value) in &bare.headers {
+            if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+        response = (error.status(), response).into_response();
+    }
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
 }

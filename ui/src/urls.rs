@@ -1,8 +1,277 @@
-//! Every URL longpole makes, under one base path.
+//! Every URL longpole makes, under one base path, and the routes that answer them.
+
+use std::fmt::Write as _;
+
+use longpole_proto::{SpanId, TraceId};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::assets::Asset;
+use crate::search_form::SearchForm;
+use crate::trace_view::{SpanRef, TraceView};
+
+/// What a query value keeps as it is: the unreserved characters of RFC 3986.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The routes, below the base path.
+pub(crate) mod route {
+    pub(crate) const SEARCH: &str = "/";
+    pub(crate) const OPEN: &str = "/trace";
+    pub(crate) const TRACE: &str = "/trace/{trace_id}";
+    pub(crate) const SPAN: &str = "/trace/{trace_id}/span/{span}";
+    pub(crate) const ASSET: &str = "/assets/{version}/{name}";
+    pub(crate) const API_SEARCH: &str = "/api/v1/search";
+    pub(crate) const API_TRACE: &str = "/api/v1/traces/{trace_id}";
+    pub(crate) const API_ANALYSIS: &str = "/api/v1/traces/{trace_id}/analysis";
+    pub(crate) const API_SERVICES: &str = "/api/v1/services";
+    pub(crate) const API_OPERATIONS: &str = "/api/v1/operations";
+    pub(crate) const JAEGER_TRACE: &str = "/api/traces/{trace_id}";
+}
+
+/// Why a text is no base path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "base path {path:?} must begin with / and hold only letters, digits and - . _ ~ between single slashes"
+)]
+pub struct BasePathError {
+    path: String,
+}
+
+/// In which shape a path's errors are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorShape {
+    /// A page for people.
+    Page,
+    /// longpole's own JSON.
+    Api,
+    /// Jaeger's JSON.
+    Jaeger,
+}
 
 /// Makes URLs under the base path the pages are mounted at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Urls {
     /// Empty, or a path that begins with a slash and does not end with one.
     base: String,
+}
+
+impl Urls {
+    /// URLs below `base`, such as `/longpole`; a slash at its end does not count.
+    ///
+    /// # Errors
+    /// When `base` is not a plain absolute path.
+    pub fn new(base: &str) -> Result<Self, BasePathError> {
+        let trimmed = base.strip_suffix('/').unwrap_or(base);
+        let plain = |part: &str| {
+            !part.is_empty()
+                && part != "."
+                && part != ".."
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        };
+        match trimmed.strip_prefix('/') {
+            Some(path) if path.split('/').all(plain) => Ok(Self {
+                base: trimmed.to_owned(),
+            }),
+            None if trimmed.is_empty() => Ok(Self::default()),
+            _ => Err(BasePathError {
+                path: base.to_owned(),
+            }),
+        }
+    }
+
+    /// A route as the router mounts it.
+    pub(crate) fn route(&self, route: &str) -> String {
+        format!("{}{route}", self.base)
+    }
+
+    /// The base path without a slash at its end, when there is one.
+    pub(crate) fn bare_base(&self) -> Option<&str> {
+        (!self.base.is_empty()).then_some(self.base.as_str())
+    }
+
+    /// In which shape the errors under `path` are answered.
+    pub(crate) fn error_shape(&self, path: &str) -> ErrorShape {
+        let path = path.strip_prefix(self.base.as_str()).unwrap_or(path);
+        if path.starts_with("/api/v1/") {
+            ErrorShape::Api
+        } else if path.starts_with("/api/") {
+            ErrorShape::Jaeger
+        } else {
+            ErrorShape::Page
+        }
+    }
+
+    /// The search page.
+    pub fn search(&self) -> String {
+        format!("{}/", self.base)
+    }
+
+    /// The search page for a form.
+    pub(crate) fn search_for(&self, form: &SearchForm) -> String {
+        with_query(self.search(), &form.pairs())
+    }
+
+    /// Where the ID box leads.
+    pub(crate) fn open(&self) -> String {
+        self.route(route::OPEN)
+    }
+
+    /// A trace's page.
+    pub fn trace(&self, trace_id: TraceId) -> String {
+        format!("{}/trace/{trace_id}", self.base)
+    }
+
+    /// A trace's page as `view` has it.
+    pub(crate) fn trace_view(&self, trace_id: TraceId, view: &TraceView) -> String {
+        with_query(self.trace(trace_id), &view.pairs())
+    }
+
+    /// A span's details on its trace's page, by ID alone: the trace need not be known.
+    pub(crate) fn span_of(&self, trace_id: TraceId, span_id: SpanId) -> String {
+        format!("{}?span={span_id}", self.trace(trace_id))
+    }
+
+    /// Where spans' details are alone, without a page around: a span's name goes behind it.
+    pub(crate) fn span_fragments(&self, trace_id: TraceId) -> String {
+        format!("{}/span/", self.trace(trace_id))
+    }
+
+    /// A span's row, on its trace's page.
+    pub(crate) fn row(span: SpanRef) -> String {
+        format!("#{}", Self::row_id(span))
+    }
+
+    /// The element ID of a span's row.
+    pub(crate) fn row_id(span: SpanRef) -> String {
+        format!("s-{span}")
+    }
+
+    /// The search as JSON.
+    pub(crate) fn api_search(&self, form: &SearchForm) -> String {
+        with_query(self.route(route::API_SEARCH), &form.pairs())
+    }
+
+    /// A trace as OTLP JSON.
+    pub(crate) fn api_trace(&self, trace_id: TraceId) -> String {
+        format!("{}/api/v1/traces/{trace_id}", self.base)
+    }
+
+    /// One span of a trace as OTLP JSON.
+    pub(crate) fn api_span(&self, trace_id: TraceId, span: SpanRef) -> String {
+        format!("{}?span={span}", self.api_trace(trace_id))
+    }
+
+    /// A trace's analysis as JSON.
+    pub(crate) fn api_analysis(&self, trace_id: TraceId) -> String {
+        format!("{}/analysis", self.api_trace(trace_id))
+    }
+
+    /// An embedded file; the URL changes with its content.
+    pub(crate) fn asset(&self, asset: &Asset) -> String {
+        format!("{}/assets/{:016x}/{}", self.base, asset.hash, asset.name)
+    }
+}
+
+fn with_query(mut url: String, pairs: &[(&str, String)]) -> String {
+    for (at, (name, value)) in pairs.iter().enumerate() {
+        let mark = if at == 0 { '?' } else { '&' };
+        write!(
+            url,
+            "{mark}{name}={}",
+            utf8_percent_encode(value, QUERY_VALUE)
+        )
+        .expect("writing to a string cannot fail");
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assets;
+
+    fn trace_id() -> TraceId {
+        "b7ad6b7169203331a1b2c3d4e5f60709"
+            .parse()
+            .expect("a trace ID")
+    }
+
+    #[test]
+    fn every_url_lies_under_the_base_path() {
+        let urls = Urls::new("/tools/longpole/").expect("a base path");
+        let form = SearchForm {
+            service: "a b&c".to_owned(),
+            ..SearchForm::default()
+        };
+        let span: SpanRef = "00f067aa0ba902b7".parse().expect("a span");
+        let all = [
+            urls.search(),
+            urls.search_for(&form),
+            urls.open(),
+            urls.trace(trace_id()),
+            urls.trace_view(trace_id(), &TraceView::default().with_span(span)),
+            urls.span_of(trace_id(), span.span_id),
+            urls.span_fragments(trace_id()),
+            urls.api_search(&form),
+            urls.api_trace(trace_id()),
+            urls.api_span(trace_id(), span),
+            urls.api_analysis(trace_id()),
+            urls.asset(&assets::CSS),
+            urls.route(route::TRACE),
+        ];
+        for url in all {
+            assert!(url.starts_with("/tools/longpole/"), "{url}");
+        }
+        assert_eq!(urls.search_for(&form), "/tools/longpole/?service=a%20b%26c");
+        assert_eq!(
+            urls.error_shape("/tools/longpole/api/v1/search"),
+            ErrorShape::Api
+        );
+        assert_eq!(
+            urls.error_shape("/tools/longpole/api/traces/1"),
+            ErrorShape::Jaeger
+        );
+        assert_eq!(
+            urls.error_shape("/tools/longpole/trace/1"),
+            ErrorShape::Page
+        );
+    }
+
+    #[test]
+    fn without_a_base_path_urls_begin_at_the_root() {
+        let urls = Urls::new("/").expect("a base path");
+        assert_eq!(urls, Urls::default());
+        assert_eq!(urls.search(), "/");
+        assert_eq!(
+            urls.trace(trace_id()),
+            "/trace/b7ad6b7169203331a1b2c3d4e5f60709"
+        );
+    }
+
+    #[test]
+    fn what_is_no_plain_path_is_refused() {
+        for text in [
+            "longpole",
+            "//",
+            "/a//b",
+            "/a b",
+            "/a?b",
+            "/../x",
+            "https://x/y",
+            "/{id}",
+        ] {
+            assert_eq!(
+                Urls::new(text),
+                Err(BasePathError {
+                    path: text.to_owned()
+                }),
+                "{text}"
+            );
+        }
+    }
 }

@@ -1,0 +1,121 @@
+//! The embedded style sheet, script and icon, each under a URL that changes with its content.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+/// An embedded file.
+#[derive(Debug)]
+pub(crate) struct Asset {
+    /// Its name in URLs.
+    pub(crate) name: &'static str,
+    /// Its content's hash.
+    pub(crate) hash: u64,
+    content_type: &'static str,
+    content: &'static [u8],
+}
+
+impl Asset {
+    const fn new(name: &'static str, content_type: &'static str, content: &'static [u8]) -> Self {
+        Self {
+            name,
+            hash: fnv1a(content),
+            content_type,
+            content,
+        }
+    }
+}
+
+pub(crate) static CSS: Asset = Asset::new(
+    "longpole.css",
+    "text/css; charset=utf-8",
+    include_bytes!("../assets/longpole.css"),
+);
+pub(crate) static JS: Asset = Asset::new(
+    "longpole.js",
+    "text/javascript; charset=utf-8",
+    include_bytes!("../assets/longpole.js"),
+);
+pub(crate) static ICON: Asset = Asset::new(
+    "icon.svg",
+    "image/svg+xml",
+    include_bytes!("../assets/icon.svg"),
+);
+
+/// Finds an embedded file by name.
+pub(crate) fn find(name: &str) -> Option<&'static Asset> {
+    [&CSS, &JS, &ICON]
+        .into_iter()
+        .find(|asset| asset.name == name)
+}
+
+/// Answers with an embedded file. Under the URL of its content it never changes; under an older
+/// URL, from a page of another version, it must be asked for again.
+pub(crate) fn serve(asset: &'static Asset, version: &str, headers: &HeaderMap) -> Response {
+    let tag = format!("\"{:016x}\"", asset.hash);
+    let is_known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|known| known.trim().trim_start_matches("W/") == tag);
+    let caching = if version == format!("{:016x}", asset.hash) {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    let mut response = if is_known {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        Response::new(Body::from(asset.content))
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(asset.content_type),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    headers.insert(
+        header::ETAG,
+        HeaderValue::from_str(&tag).expect("hex digits in quotes are ASCII"),
+    );
+    response
+}
+
+/// FNV-1a with 64 bits: tells versions of a file apart, guards nothing.
+const fn fnv1a(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut at = 0;
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        at += 1;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_keep_within_their_budgets() {
+        assert!(
+            CSS.content.len() <= 14 * 1024,
+            "style sheet has {} bytes",
+            CSS.content.len()
+        );
+        assert!(
+            JS.content.len() <= 12 * 1024,
+            "script has {} bytes",
+            JS.content.len()
+        );
+    }
+
+    #[test]
+    fn the_hash_is_fnv1a() {
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

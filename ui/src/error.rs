@@ -1,0 +1,262 @@
+//! What can go wrong with a request, and how each shape of answer says it.
+//!
+//! A handler gives a [`UiError`]; as a response that is a bare status which carries the error along,
+//! and [`render`](crate::pages::message::render) gives it the shape its path asks for.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, StatusCode, header};
+use longpole_proto::wire::WireError;
+use longpole_proto::{IdError, TraceId};
+use longpole_storage::StorageError;
+use serde_json::{Value, json};
+
+use crate::trace_view::SpanRef;
+
+/// Of a value that means nothing, how many characters are said back.
+const VALUE_CHARS_MAX: usize = 80;
+
+/// A parameter that means nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadParameter {
+    /// Its name.
+    pub(crate) name: String,
+    /// What was given, cut when long.
+    pub(crate) value: String,
+    /// What would mean something.
+    pub(crate) expected: String,
+}
+
+impl BadParameter {
+    pub(crate) fn new(name: &str, value: &str, expected: impl Into<String>) -> Self {
+        Self {
+            name: cut(name),
+            value: cut(value),
+            expected: expected.into(),
+        }
+    }
+
+    pub(crate) fn unknown(name: &str, value: &str, known: &[&str]) -> Self {
+        Self::new(
+            name,
+            value,
+            format!("one of the parameters {}", known.join(", ")),
+        )
+    }
+}
+
+fn cut(text: &str) -> String {
+    let mut short: String = text.chars().take(VALUE_CHARS_MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Why a request is not answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UiError {
+    #[error("there is nothing at {path}")]
+    NoPage { path: String },
+    #[error("{path} does not take {method}")]
+    Method { method: String, path: String },
+    #[error("trace {trace_id} is not stored")]
+    NoTrace { trace_id: TraceId },
+    #[error("trace {trace_id} has no span {span}")]
+    NoSpan { trace_id: TraceId, span: SpanRef },
+    #[error("{text:?} is not a trace ID")]
+    TraceId {
+        text: String,
+        #[source]
+        source: IdError,
+    },
+    #[error("{text:?} is not a span ID")]
+    Span { text: String },
+    #[error("{}", said(.0))]
+    Parameters(Vec<BadParameter>),
+    #[error("a single span is not given as protobuf")]
+    SpanAsProtobuf,
+    #[error("the store cannot answer now")]
+    Busy(#[source] StorageError),
+    #[error("the store cannot be read")]
+    Store(#[source] StorageError),
+    #[error("trace {trace_id} is stored but cannot be read")]
+    Damaged {
+        trace_id: TraceId,
+        #[source]
+        source: WireError,
+    },
+    #[error("the page could not be made")]
+    Page(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn said(parameters: &[BadParameter]) -> String {
+    let say = |bad: &BadParameter| {
+        if bad.expected.starts_with("one of the parameters") {
+            format!(
+                "{} is not a parameter here: expected {}",
+                bad.name, bad.expected
+            )
+        } else {
+            format!(
+                "{}={} means nothing: expected {}",
+                bad.name, bad.value, bad.expected
+            )
+        }
+    };
+    parameters.iter().map(say).collect::<Vec<_>>().join("; ")
+}
+
+impl UiError {
+    pub(crate) fn trace_id(text: &str, source: IdError) -> Self {
+        Self::TraceId {
+            text: cut(text),
+            source,
+        }
+    }
+
+    pub(crate) fn span(text: &str) -> Self {
+        Self::Span { text: cut(text) }
+    }
+
+    pub(crate) fn no_page(path: &str) -> Self {
+        Self::NoPage { path: cut(path) }
+    }
+
+    pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
+        Self::Method {
+            method: cut(method.as_str()),
+            path: cut(path),
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoPage { .. } | Self::NoTrace { .. } | Self::NoSpan { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TraceId { .. } | Self::Span { .. } | Self::Parameters(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::SpanAsProtobuf => StatusCode::NOT_ACCEPTABLE,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    /// The name of the error in JSON.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NoPage { .. } => "not_found",
+            Self::Method { .. } => "method_not_allowed",
+            Self::NoTrace { .. } => "trace_not_found",
+            Self::NoSpan { .. } => "span_not_found",
+            Self::TraceId { .. } => "invalid_trace_id",
+            Self::Span { .. } => "invalid_span_id",
+            Self::Parameters(_) => "invalid_parameter",
+            Self::SpanAsProtobuf => "not_acceptable",
+            Self::Busy(_) => "unavailable",
+            Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => "internal",
+        }
+    }
+
+    /// The next step.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::NoPage { .. } => {
+                "Requests are listed on the search page; as JSON they are at /api/v1/search."
+            }
+            Self::Method { .. } => "Everything here is read with GET.",
+            Self::NoTrace { .. } => {
+                "No span with this trace ID is stored. Spans may still be on the way: applications \
+                 send them in batches, seconds after they end. Reload in a moment."
+            }
+            Self::NoSpan { .. } => {
+                "The trace is stored, this span of it is not. It may still be on the way: reload in a moment."
+            }
+            Self::TraceId { .. } => {
+                "A trace ID is 32 hex digits that are not all zero, such as \
+                 b7ad6b7169203331a1b2c3d4e5f60709; 16 digits are an ID of 64 bits."
+            }
+            Self::Span { .. } => {
+                "A span ID is 16 hex digits that are not all zero, such as 00f067aa0ba902b7."
+            }
+            Self::Parameters(_) => "Correct the value or leave the parameter out.",
+            Self::SpanAsProtobuf => "Ask for JSON, or for the whole trace.",
+            Self::Busy(_) => "Try again in a moment.",
+            Self::Store(_) | Self::Damaged { .. } => {
+                "The log says why. What was acknowledged stays on disk; other traces may be readable."
+            }
+            Self::Page(_) => "Reload; if it happens again, the log says why.",
+        }
+    }
+
+    /// The error in longpole's own JSON.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "error": { "code": self.code(), "message": self.to_string(), "hint": self.hint() } })
+    }
+
+    /// The error as Jaeger's query API says it.
+    pub(crate) fn to_jaeger_json(&self) -> Value {
+        let mut error = json!({ "code": self.status().as_u16(), "msg": self.to_string() });
+        if let Self::NoTrace { trace_id } = self {
+            error["msg"] = "trace not found".into();
+            error["traceID"] = trace_id.to_string().into();
+        }
+        json!({ "data": null, "total": 0, "limit": 0, "offset": 0, "errors": [error] })
+    }
+}
+
+impl From<StorageError> for UiError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Busy { .. } | StorageError::Closed => Self::Busy(error),
+            StorageError::Cursor { cursor } => Self::Parameters(vec![BadParameter::new(
+                "after",
+                &cursor,
+                "the `next` of a search with the same parameters",
+            )]),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<askama::Error> for UiError {
+    fn from(error: askama::Error) -> Self {
+        Self::Page(Box::new(error))
+    }
+}
+
+/// An error on its way to the layer that gives it its shape.
+#[derive(Debug, Clone)]
+pub(crate) struct Carried(pub(crate) Arc<UiError>);
+
+impl IntoResponse for UiError {
+    fn into_response(self) -> Response {
+        if self.status().is_server_error() {
+            let cause = std::error::Error::source(&self).map(causes);
+            tracing::error!(error = %self, cause = cause.unwrap_or_default(), "request failed");
+        }
+        let mut response = self.status().into_response();
+        if matches!(self, Self::Busy(_)) {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(Carried(Arc::new(self)));
+        response
+    }
+}
+
+/// An error and what it comes from, as one text.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,7 @@
+//! The pages: each a handler and what its template shows.
+
+pub(crate) mod message;
+pub(crate) mod open;
+pub(crate) mod search;
+pub(crate) mod span;
+pub(crate) mod trace;

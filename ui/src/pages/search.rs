@@ -1,0 +1,263 @@
+//! The search page: the slowest requests first, and what made each of them slow.
+
+mod row;
+#[cfg(test)]
+mod tests;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use longpole_storage::SearchResult;
+
+use crate::ReceiverStatus;
+use crate::error::{BadParameter, UiError};
+use crate::extract::Pairs;
+use crate::format::{Count, utc};
+use crate::search_form::{LASTS, LIMITS, SORTS, SearchForm};
+use crate::site::{Frame, Site, html};
+use row::RequestView;
+
+/// How many services and operations the form offers; beyond that one types.
+const NAMES_MAX: usize = 300;
+
+#[derive(Template)]
+#[template(path = "pages/search.html")]
+struct SearchPage<'a> {
+    frame: Frame<'a>,
+    form: &'a SearchForm,
+    services: Choices,
+    operations: Choices,
+    lasts: Vec<Choice>,
+    sorts: Vec<Choice>,
+    limits: Vec<Choice>,
+    bad: &'a [BadParameter],
+    heading: String,
+    /// What narrows the search, in words.
+    facts: Vec<String>,
+    clear_href: Option<String>,
+    rows: Vec<RequestView>,
+    next: Option<String>,
+    first: Option<String>,
+    is_complete: bool,
+    json_href: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/empty.html")]
+struct EmptyPage<'a> {
+    frame: Frame<'a>,
+    receivers: ReceiverStatus,
+    n_accepted: Count,
+    n_refused: Count,
+    last_refusal: Option<String>,
+}
+
+/// Something to choose in the form.
+struct Choice {
+    value: String,
+    text: String,
+    is_chosen: bool,
+}
+
+/// The names there are to choose from.
+struct Choices {
+    names: Vec<Choice>,
+    /// Whether there are more than are listed: then one may type.
+    is_open: bool,
+}
+
+/// The search page, or what a new user needs while nothing is stored.
+pub(crate) async fn page(
+    State(site): State<Site>,
+    Pairs(pairs): Pairs,
+) -> Result<Response, UiError> {
+    site.read(move |site| {
+        let (form, mut bad) = SearchForm::read(pairs);
+        let request = form
+            .request(site.now())
+            .map_err(|more| bad.extend(more))
+            .ok();
+        match request.filter(|_| bad.is_empty()) {
+            None => {
+                let page = found(site, &form, &bad, None)?;
+                Ok((StatusCode::BAD_REQUEST, html(page)).into_response())
+            }
+            Some(mut request) => {
+                request.count = true;
+                let result = match site.state.store.search(&request).map_err(UiError::from) {
+                    Ok(result) => result,
+                    Err(UiError::Parameters(bad)) => {
+                        let page = found(site, &form, &bad, None)?;
+                        return Ok((StatusCode::BAD_REQUEST, html(page)).into_response());
+                    }
+                    Err(error) => return Err(error),
+                };
+                if result.requests.is_empty() && site.state.store.stats()?.n_spans == 0 {
+                    return empty(site).map(html);
+                }
+                found(site, &form, &[], Some(&result)).map(html)
+            }
+        }
+    })
+    .await
+}
+
+fn found(
+    site: &Site,
+    form: &SearchForm,
+    bad: &[BadParameter],
+    result: Option<&SearchResult>,
+) -> Result<String, UiError> {
+    let urls = site.urls();
+    let now = site.now();
+    let requests = result
+        .map(|result| result.requests.as_slice())
+        .unwrap_or_default();
+    let heading = match result {
+        None => "This search means nothing".to_owned(),
+        Some(result) => heading(form, requests.len(), result.matched),
+    };
+    let page = SearchPage {
+        frame: Frame::new(urls, "Requests"),
+        services: services(site, &form.service)?,
+        operations: operations(site, form)?,
+        lasts: choices(&LASTS, if form.last == "all" { "" } else { &form.last }),
+        sorts: choices(
+            &SORTS,
+            if form.sort.is_empty() {
+                "slowest"
+            } else {
+                &form.sort
+            },
+        ),
+        limits: limits(&form.limit),
+        bad,
+        heading,
+        facts: facts(form),
+        clear_href: form.is_narrow().then(|| urls.search()),
+        rows: row::rows(urls, requests, now),
+        next: result
+            .and_then(|result| result.next.as_ref())
+            .map(|after| urls.search_for(&form.page(after))),
+        first: (!form.after.is_empty()).then(|| urls.search_for(&form.first_page())),
+        is_complete: result.is_none_or(|result| result.complete),
+        json_href: urls.api_search(form),
+        form,
+    };
+    Ok(page.render()?)
+}
+
+fn empty(site: &Site) -> Result<String, UiError> {
+    let receivers = (site.state.receivers)();
+    let page = EmptyPage {
+        frame: Frame::new(site.urls(), "Waiting for spans"),
+        last_refusal: receivers
+            .last_refusal
+            .as_ref()
+            .map(|(time, why)| format!("{why} ({} UTC)", utc(*time))),
+        n_accepted: Count(receivers.spans_accepted),
+        n_refused: Count(receivers.spans_refused),
+        receivers,
+    };
+    Ok(page.render()?)
+}
+
+fn heading(form: &SearchForm, n: usize, matched: Option<u64>) -> String {
+    let shown = Count::from(n);
+    match matched.map(Count).filter(|matched| *matched > shown) {
+        _ if n == 0 && !form.after.is_empty() => "No more requests".to_owned(),
+        _ if n == 0 => "No request matches".to_owned(),
+        None => format!("{shown} request{}", shown.s()),
+        Some(matched) => format!("{shown} of {matched} requests"),
+    }
+}
+
+/// What narrows the search, in words.
+fn facts(form: &SearchForm) -> Vec<String> {
+    let last = LASTS
+        .iter()
+        .find(|(value, _)| *value == form.last && !value.is_empty());
+    let mut facts: Vec<String> = last
+        .map(|(_, text)| (*text).to_owned())
+        .into_iter()
+        .collect();
+    let said = [
+        ("service", &form.service),
+        ("operation", &form.op),
+        ("at least", &form.min),
+        ("at most", &form.max),
+        ("from", &form.from),
+        ("to", &form.to),
+    ];
+    let said = said.into_iter().filter(|(_, value)| !value.is_empty());
+    facts.extend(said.map(|(name, value)| format!("{name} {value}")));
+    facts
+}
+
+fn services(site: &Site, chosen: &str) -> Result<Choices, UiError> {
+    let names = site.state.store.services(NAMES_MAX + 1)?;
+    Ok(Choices::of(names, chosen))
+}
+
+fn operations(site: &Site, form: &SearchForm) -> Result<Choices, UiError> {
+    let service = (!form.service.is_empty()).then_some(form.service.as_str());
+    let operations = site.state.store.operations(service, NAMES_MAX + 1)?;
+    let mut names: Vec<String> = operations
+        .into_iter()
+        .map(|operation| operation.name)
+        .collect();
+    let is_open = names.len() > NAMES_MAX;
+    names.sort_unstable();
+    names.dedup();
+    let choices = Choices::of(names, &form.op);
+    Ok(Choices {
+        is_open: is_open || choices.is_open,
+        ..choices
+    })
+}
+
+impl Choices {
+    fn of(names: Vec<String>, chosen: &str) -> Self {
+        let is_open = names.len() > NAMES_MAX;
+        let mut names: Vec<Choice> = names
+            .into_iter()
+            .take(NAMES_MAX)
+            .map(|name| Choice {
+                is_chosen: name == chosen,
+                text: name.clone(),
+                value: name,
+            })
+            .collect();
+        if !chosen.is_empty() && !names.iter().any(|choice| choice.is_chosen) {
+            names.insert(
+                0,
+                Choice {
+                    value: chosen.to_owned(),
+                    text: chosen.to_owned(),
+                    is_chosen: true,
+                },
+            );
+        }
+        Self { names, is_open }
+    }
+}
+
+fn choices(all: &[(&str, &str)], chosen: &str) -> Vec<Choice> {
+    let choice = |(value, text): &(&str, &str)| Choice {
+        value: (*value).to_owned(),
+        text: (*text).to_owned(),
+        is_chosen: *value == chosen,
+    };
+    all.iter().map(choice).collect()
+}
+
+fn limits(chosen: &str) -> Vec<Choice> {
+    let chosen = if chosen.is_empty() { LIMITS[0] } else { chosen };
+    let mut all = LIMITS.to_vec();
+    if chosen.parse::<u16>().is_ok() && !all.contains(&chosen) {
+        all.push(chosen);
+    }
+    let pairs: Vec<(&str, &str)> = all.into_iter().map(|limit| (limit, limit)).collect();
+    choices(&pairs, chosen)
+}

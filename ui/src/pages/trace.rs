@@ -1,0 +1,302 @@
+//! The trace page: why this request was slow, in words, then as a picture, then every span.
+
+mod row;
+#[cfg(test)]
+mod tests;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use longpole_analysis::format::{duration, label, percent};
+use longpole_analysis::{FindingKind, Phrase};
+use longpole_proto::UnixNanos;
+
+use crate::error::UiError;
+use crate::extract::{Pairs, TraceIdPath};
+use crate::format::{Count, iso, utc};
+use crate::pages::span::SpanDetails;
+use crate::palette::Palette;
+use crate::site::{Frame, Loaded, Site, html};
+use crate::timeline::{Options, Percent, Timeline};
+use crate::trace_view::{SpanRef, SpanRefs, TraceView};
+use crate::{Urls, palette};
+use row::RowView;
+
+/// How long after its newest span a trace may still get more.
+const YOUNG_NANOS: u64 = 10_000_000_000;
+/// How many services the bar names; the rest are one.
+const SHARES_MAX: usize = 12;
+/// From this share on, in percent, a service's name fits into the bar.
+const NAMED_SHARE: f64 = 6.0;
+/// How many findings are shown at once.
+const FINDINGS_FIRST: usize = 3;
+/// How many are shown on demand; all are in the JSON.
+const FINDINGS_MAX: usize = 24;
+
+#[derive(Template)]
+#[template(path = "pages/trace.html")]
+struct TracePage<'a> {
+    frame: Frame<'a>,
+    loaded: &'a Loaded,
+    facts: Facts,
+    /// How long ago the newest span came, when that was just now.
+    young: Option<String>,
+    show_hot: String,
+    shares: Vec<Share>,
+    findings: Vec<FindingView>,
+    more_findings: Vec<FindingView>,
+    n_more_findings: Count,
+    analysis_href: String,
+    timeline: &'a Timeline,
+    /// The axis: where and what; and what stands at its end.
+    ticks: Vec<(Percent, String)>,
+    end: String,
+    rows: Vec<RowView>,
+    /// How many rows stand for how many spans.
+    status: String,
+    span: Option<SpanDetails>,
+    /// The span that was asked for and is not there.
+    missing_span: Option<SpanRef>,
+    reload: String,
+}
+
+struct Facts {
+    service: String,
+    operation: String,
+    took: String,
+    start: String,
+    start_iso: String,
+    n_spans: Count,
+    n_services: Count,
+    n_errors: Count,
+    n_duplicates: Count,
+    depth: Count,
+    json_href: String,
+}
+
+/// A service's part of the critical path.
+struct Share {
+    class: String,
+    width: Percent,
+    /// Name and share.
+    text: String,
+    took: String,
+    is_named: bool,
+}
+
+struct FindingView {
+    is_error: bool,
+    kind: &'static str,
+    text: String,
+    saved: Option<String>,
+    href: Option<String>,
+}
+
+/// The page of a trace.
+pub(crate) async fn page(
+    State(site): State<Site>,
+    TraceIdPath(trace_id): TraceIdPath,
+    Pairs(pairs): Pairs,
+) -> Result<Response, UiError> {
+    let view = TraceView::read(&pairs).map_err(UiError::Parameters)?;
+    let page = site
+        .read(move |site| render(site.urls(), &site.load(trace_id)?, &view, site.now()))
+        .await?;
+    Ok(html(page))
+}
+
+/// Renders a trace's page as `view` asks for it.
+fn render(
+    urls: &Urls,
+    loaded: &Loaded,
+    view: &TraceView,
+    now: UnixNanos,
+) -> Result<String, UiError> {
+    let Loaded {
+        stored,
+        trace,
+        analysis,
+    } = loaded;
+    let refs = SpanRefs::of(trace);
+    let selected = view.span.and_then(|span| refs.find(span));
+    let options = Options {
+        selected,
+        expanded: view.expansions(&refs),
+    };
+    let timeline = Timeline::of(trace, analysis, &options);
+    let palette = palette(loaded);
+    let rows = row::rows(&row::Context {
+        urls,
+        loaded,
+        refs: &refs,
+        view,
+        palette: &palette,
+        timeline: &timeline,
+    });
+    let facts = facts(urls, loaded);
+    let hot = refs.name(analysis.hops[analysis.slowest_hop].entry_idx);
+    let age = now.nanos_since(stored.last_received);
+    let title = format!("{} {} {}", facts.service, facts.operation, facts.took);
+    let findings = findings(urls, loaded, &refs, view);
+    let (findings, more_findings) = {
+        let mut first = findings;
+        // Errors are told at once, whatever they cost.
+        first.sort_by_key(|finding| !finding.is_error);
+        let more = first.split_off(first.len().min(FINDINGS_FIRST));
+        (first, more)
+    };
+    let page = TracePage {
+        frame: Frame::new(urls, title),
+        facts,
+        young: (age < YOUNG_NANOS).then(|| duration(age)),
+        show_hot: Urls::row(hot),
+        shares: shares(loaded, &palette),
+        findings,
+        more_findings,
+        n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX).into(),
+        analysis_href: urls.api_analysis(trace.id()),
+        status: status(&timeline, trace.len()),
+        rows,
+        span: selected.map(|span_idx| {
+            SpanDetails::of(
+                urls,
+                loaded,
+                &refs,
+                view,
+                span_idx,
+                palette.class(trace.service(span_idx)),
+            )
+        }),
+        missing_span: view.span.filter(|_| selected.is_none()),
+        reload: urls.trace_view(trace.id(), view),
+        loaded,
+        ticks: timeline
+            .ticks
+            .iter()
+            .map(|tick| (tick.left, tick_text(tick.nanos)))
+            .collect(),
+        end: duration(timeline.window.nanos()),
+        timeline: &timeline,
+    };
+    Ok(page.render()?)
+}
+
+/// The colours of a trace's services, by critical time.
+pub(crate) fn palette(loaded: &Loaded) -> palette::Palette<'_> {
+    let services = loaded.trace.services();
+    Palette::of(
+        loaded
+            .analysis
+            .services
+            .iter()
+            .map(|share| services[share.service_idx].as_str()),
+    )
+}
+
+fn facts(
+    urls: &Urls,
+    Loaded {
+        trace, analysis, ..
+    }: &Loaded,
+) -> Facts {
+    let root = trace.request_root();
+    let depth = (0..trace.len())
+        .map(|span_idx| trace.depth(span_idx))
+        .max()
+        .unwrap_or(0);
+    Facts {
+        service: label(trace.service(root)).into_owned(),
+        operation: label(&trace.span(root).name).into_owned(),
+        took: duration(analysis.duration_nanos),
+        start: utc(trace.span(root).start),
+        start_iso: iso(trace.span(root).start),
+        n_spans: trace.len().into(),
+        n_services: trace.services().len().into(),
+        n_errors: trace.n_errors().into(),
+        n_duplicates: Count(trace.n_duplicates()),
+        depth: Count::from(depth + 1),
+        json_href: urls.api_trace(trace.id()),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of a bar's width")]
+fn shares(
+    Loaded {
+        trace, analysis, ..
+    }: &Loaded,
+    palette: &Palette<'_>,
+) -> Vec<Share> {
+    let total = analysis.duration_nanos;
+    let on_path: Vec<_> = analysis
+        .services
+        .iter()
+        .filter(|share| share.critical_nanos > 0)
+        .collect();
+    let (named, others) = on_path.split_at(on_path.len().min(SHARES_MAX));
+    let share = |name: &str, class: String, nanos: u64| {
+        let width = nanos as f64 * 100.0 / total.max(1) as f64;
+        Share {
+            class,
+            width: Percent(width),
+            text: format!("{name} {}", percent(nanos, total)),
+            took: duration(nanos),
+            is_named: width >= NAMED_SHARE,
+        }
+    };
+    let mut shares: Vec<Share> = named
+        .iter()
+        .map(|service| {
+            let name = &trace.services()[service.service_idx];
+            share(&label(name), palette.class(name), service.critical_nanos)
+        })
+        .collect();
+    if !others.is_empty() {
+        let nanos = others.iter().map(|service| service.critical_nanos).sum();
+        shares.push(share(
+            &format!("{} more services", others.len()),
+            "s8".to_owned(),
+            nanos,
+        ));
+    }
+    shares
+}
+
+fn findings(
+    urls: &Urls,
+    loaded: &Loaded,
+    refs: &SpanRefs<'_>,
+    view: &TraceView,
+) -> Vec<FindingView> {
+    let shown = loaded.analysis.findings.iter().take(FINDINGS_MAX);
+    shown
+        .map(|finding| FindingView {
+            is_error: finding.kind == FindingKind::Errors,
+            kind: finding.kind.name(),
+            text: finding.text.clone(),
+            saved: (finding.saved_nanos > 0).then(|| duration(finding.saved_nanos)),
+            href: finding.span_idxs.first().map(|&span_idx| {
+                let span = refs.name(span_idx);
+                urls.trace_view(loaded.trace.id(), &view.with_span(span)) + &Urls::row(span)
+            }),
+        })
+        .collect()
+}
+
+fn status(timeline: &Timeline, n_spans: usize) -> String {
+    let n_rows = Count::from(timeline.rows.len());
+    if timeline.n_spans_shown() < n_spans {
+        return format!("{n_rows} rows stand for {} spans", Count::from(n_spans));
+    }
+    match n_spans {
+        1 => "the only span is shown".to_owned(),
+        n => format!("all {} spans shown", Count::from(n)),
+    }
+}
+
+fn tick_text(nanos: u64) -> String {
+    if nanos == 0 {
+        "0".to_owned()
+    } else {
+        duration(nanos)
+    }
+}

@@ -1,0 +1,326 @@
+//! A row of the waterfall as its template shows it.
+
+use longpole_analysis::format::{count, duration, label, percent, span_label};
+
+use crate::Urls;
+use crate::palette::Palette;
+use crate::site::Loaded;
+use crate::timeline::{Bar, Label, Percent, Place, Row, RowKind, Timeline, Toggle, Under};
+use crate::trace_view::{SpanRefs, TraceView};
+
+/// Where rows come from.
+pub(super) struct Context<'a> {
+    pub(super) urls: &'a Urls,
+    pub(super) loaded: &'a Loaded,
+    pub(super) refs: &'a SpanRefs<'a>,
+    pub(super) view: &'a TraceView,
+    pub(super) palette: &'a Palette<'a>,
+    pub(super) timeline: &'a Timeline,
+}
+
+/// A row; `href` opens what it stands for.
+pub(super) struct RowView {
+    pub(super) class: String,
+    pub(super) id: String,
+    pub(super) level: usize,
+    pub(super) depth: usize,
+    pub(super) expanded: Option<bool>,
+    /// `▸`, `▾` or nothing, and where it leads.
+    pub(super) sign: &'static str,
+    pub(super) sign_href: Option<String>,
+    pub(super) sign_label: &'static str,
+    pub(super) href: Option<String>,
+    pub(super) service: String,
+    pub(super) name: String,
+    pub(super) tags: Vec<TagView>,
+    pub(super) took: String,
+    pub(super) note: String,
+    /// What the bar shows, in words.
+    pub(super) bar_label: String,
+    pub(super) bar: Option<(Percent, Percent)>,
+    pub(super) solid: String,
+    /// What fills the bar: a pattern's name, or nothing.
+    pub(super) pattern: &'static str,
+    pub(super) label: Option<LabelView>,
+}
+
+/// A tag; on narrow screens only `text` is there.
+pub(super) struct TagView {
+    pub(super) class: &'static str,
+    pub(super) sign: &'static str,
+    pub(super) wide: String,
+    pub(super) text: String,
+}
+
+pub(super) struct LabelView {
+    pub(super) side: &'static str,
+    pub(super) at: Percent,
+    pub(super) text: String,
+}
+
+pub(super) fn rows(context: &Context<'_>) -> Vec<RowView> {
+    context
+        .timeline
+        .rows
+        .iter()
+        .map(|row| context.row(row))
+        .collect()
+}
+
+impl Context<'_> {
+    fn row(&self, row: &Row) -> RowView {
+        let mut view = RowView {
+            class: "r".to_owned(),
+            id: String::new(),
+            level: row.depth + 1,
+            depth: row.depth,
+            expanded: None,
+            sign: "",
+            sign_href: None,
+            sign_label: "",
+            href: None,
+            service: String::new(),
+            name: String::new(),
+            tags: Vec::new(),
+            took: String::new(),
+            note: String::new(),
+            bar_label: String::new(),
+            bar: match row.bar.place {
+                Place::Inside(left, width) => Some((left, width)),
+                Place::Before(_) | Place::After(_) => None,
+            },
+            solid: row.bar.solid.clone(),
+            pattern: "",
+            label: None,
+        };
+        if !row.on_path {
+            view.class.push_str(" off");
+        }
+        self.toggle(&mut view, row.toggle);
+        match &row.kind {
+            RowKind::Span {
+                span_idx,
+                is_hot,
+                is_culprit,
+                is_selected,
+                folded,
+            } => {
+                self.span(
+                    &mut view,
+                    *span_idx,
+                    [*is_hot, *is_culprit, *is_selected],
+                    *folded,
+                );
+            }
+            RowKind::Missing { n_orphans, folded } => {
+                view.class.push_str(" fold");
+                "missing parent".clone_into(&mut view.name);
+                view.tags.push(quiet(match n_orphans {
+                    1 => "1 span names a parent that is not stored".to_owned(),
+                    n => format!(
+                        "{} spans name parents that are not stored",
+                        count(*n as u64)
+                    ),
+                }));
+                view.tags.extend(folded_tags(*folded));
+            }
+            RowKind::Fold {
+                n_calls,
+                is_all,
+                folded,
+                total_nanos,
+                elapsed_nanos,
+                operation_of,
+            } => {
+                view.class.push_str(" fold");
+                view.pattern = "url(#stripes)";
+                let more = if *is_all { "" } else { "more " };
+                view.name = format!("⋯ {} {more}calls", count(*n_calls as u64));
+                if let Some(span_idx) = *operation_of {
+                    let service = self.loaded.trace.service(span_idx);
+                    view.class.push(' ');
+                    view.class.push_str(&self.palette.class(service));
+                    let operation = span_label(&self.loaded.trace, span_idx);
+                    view.tags.push(quiet(format!("all {operation}")));
+                }
+                if folded.n_spans > *n_calls as u64 {
+                    view.tags
+                        .push(quiet(format!("{} spans folded", count(folded.n_spans))));
+                }
+                view.tags.extend(errors_tag(folded.n_errors));
+                view.took = duration(*total_nanos);
+                "in all".clone_into(&mut view.note);
+                view.bar_label = format!("{} elapsed", duration(*elapsed_nanos));
+                view.href.clone_from(&view.sign_href);
+            }
+            RowKind::Levels { n_levels, folded } => {
+                view.class.push_str(" fold");
+                view.pattern = "url(#stripes)";
+                view.name = format!("⋯ {} levels", count(*n_levels as u64));
+                if folded.n_spans > *n_levels as u64 {
+                    view.tags
+                        .push(quiet(format!("{} spans folded", count(folded.n_spans))));
+                }
+                view.tags.extend(errors_tag(folded.n_errors));
+                view.href.clone_from(&view.sign_href);
+            }
+        }
+        view.label = label_view(&row.bar, &view);
+        view
+    }
+
+    fn toggle(&self, view: &mut RowView, toggle: Toggle) {
+        let trace_id = self.loaded.trace.id();
+        match toggle {
+            Toggle::None => {}
+            Toggle::Open => {
+                view.expanded = Some(true);
+                view.sign = "▾";
+            }
+            Toggle::Close(node) => {
+                view.expanded = Some(true);
+                view.sign = "▾";
+                view.sign_label = "close";
+                let closed = self.view.with_closed(self.refs.node(node));
+                view.sign_href = Some(self.urls.trace_view(trace_id, &closed));
+            }
+            Toggle::Expand(expansion) => {
+                view.expanded = Some(false);
+                view.sign = "▸";
+                view.sign_label = "open";
+                let open = self.view.with_open(self.refs.expansion(expansion));
+                view.sign_href = Some(self.urls.trace_view(trace_id, &open));
+            }
+        }
+    }
+
+    fn span(
+        &self,
+        view: &mut RowView,
+        span_idx: usize,
+        [is_hot, is_culprit, is_selected]: [bool; 3],
+        folded: Under,
+    ) {
+        let Loaded {
+            trace, analysis, ..
+        } = self.loaded;
+        let span = trace.span(span_idx);
+        let name = self.refs.name(span_idx);
+        let service = trace.service(span_idx);
+        view.class.push(' ');
+        view.class.push_str(&self.palette.class(service));
+        view.id = Urls::row_id(name);
+        if let Some(href) = &mut view.sign_href {
+            href.push_str(&Urls::row(name));
+        }
+        view.href =
+            Some(self.urls.trace_view(trace.id(), &self.view.with_span(name)) + &Urls::row(name));
+        view.service = label(service).into_owned();
+        view.name = label(&span.name).into_owned();
+        if is_hot {
+            view.class.push_str(" hot");
+            view.pattern = "url(#hatch)";
+            let share = percent(
+                analysis.hops[analysis.slowest_hop].nanos,
+                analysis.duration_nanos,
+            );
+            view.tags.push(TagView {
+                class: "h",
+                sign: "◀ ",
+                wide: "SLOWEST HOP ".to_owned(),
+                text: share,
+            });
+        }
+        if is_culprit {
+            let share = percent(analysis.culprit.nanos, analysis.duration_nanos);
+            let wide = match analysis.culprit.span_idxs.len() {
+                1 => "most of it here ".to_owned(),
+                n => format!("most of it in {} of these ", count(n as u64)),
+            };
+            view.tags.push(TagView {
+                class: "h",
+                sign: "",
+                wide,
+                text: share,
+            });
+        }
+        if is_selected {
+            view.class.push_str(" sel");
+        }
+        if span.is_error() {
+            view.tags.push(TagView {
+                class: "e",
+                sign: "✕ ",
+                wide: "error".to_owned(),
+                text: String::new(),
+            });
+        }
+        view.tags.extend(folded_tags(folded));
+        view.took = duration(span.duration_nanos());
+        if trace.subtree(span_idx).len() > 1 {
+            view.note = format!("self {}", duration(analysis.self_nanos[span_idx]));
+        }
+        let origin = self.timeline.window.start;
+        let start = if span.start < origin {
+            format!(
+                "starts {} before this",
+                duration(origin.nanos_since(span.start))
+            )
+        } else {
+            format!("starts at {}", duration(span.start.nanos_since(origin)))
+        };
+        let critical = match analysis.critical_nanos[span_idx] {
+            0 => "not on the critical path itself".to_owned(),
+            nanos => format!("on the critical path for {}", duration(nanos)),
+        };
+        view.bar_label = format!("{}, {start}, {critical}", view.took);
+    }
+}
+
+fn label_view(bar: &Bar, view: &RowView) -> Option<LabelView> {
+    let text = match bar.place {
+        Place::Before(nanos) => format!("‹ {} earlier", duration(nanos)),
+        Place::After(nanos) => format!("{} later ›", duration(nanos)),
+        Place::Inside(..) if view.note == "in all" => view.bar_label.clone(),
+        Place::Inside(..) if view.took.is_empty() => return None,
+        Place::Inside(..) => view.took.clone(),
+    };
+    let (side, at) = match bar.label? {
+        Label::Right(at) => ("left", at),
+        Label::Left(at) => ("right", at),
+    };
+    Some(LabelView { side, at, text })
+}
+
+fn quiet(text: String) -> TagView {
+    TagView {
+        class: "q",
+        sign: "",
+        wide: text,
+        text: String::new(),
+    }
+}
+
+fn errors_tag(n_errors: u64) -> Option<TagView> {
+    let wide = match n_errors {
+        0 => return None,
+        1 => " error".to_owned(),
+        _ => " errors".to_owned(),
+    };
+    Some(TagView {
+        class: "e",
+        sign: "✕ ",
+        text: count(n_errors),
+        wide,
+    })
+}
+
+/// What a closed row has under it.
+fn folded_tags(folded: Under) -> impl Iterator<Item = TagView> {
+    let spans = match folded.n_spans {
+        0 => None,
+        1 => Some(quiet("+1 span".to_owned())),
+        n => Some(quiet(format!("+{} spans", count(n)))),
+    };
+    spans.into_iter().chain(errors_tag(folded.n_errors))
+}

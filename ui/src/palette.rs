@@ -1,0 +1,48 @@
+//! Which colour a service has on a page; its name is always written beside it.
+
+use std::collections::HashMap;
+
+/// How many colours there are; the style sheet's `.s0` to `.s9`.
+const COLOURS: usize = 10;
+
+/// The colours of a page's services.
+#[derive(Debug, Default)]
+pub(crate) struct Palette<'a> {
+    by_service: HashMap<&'a str, usize>,
+}
+
+impl<'a> Palette<'a> {
+    /// Gives services their colours in order, the most important first; more than there are colours
+    /// share them.
+    pub(crate) fn of(services: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut palette = Self::default();
+        for service in services {
+            let next = palette.by_service.len() % COLOURS;
+            palette.by_service.entry(service).or_insert(next);
+        }
+        palette
+    }
+
+    /// A service's class in the style sheet.
+    pub(crate) fn class(&self, service: &str) -> String {
+        format!("s{}", self.by_service.get(service).copied().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_have_colours_of_their_own_until_there_are_no_more() {
+        let names: Vec<String> = (0..12).map(|n| format!("service {n}")).collect();
+        let palette = Palette::of(names.iter().map(String::as_str).chain(["service 3"]));
+        let classes: Vec<String> = names.iter().map(|name| palette.class(name)).collect();
+        assert_eq!(
+            classes,
+            [
+                "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s0", "s1"
+            ]
+        );
+    }
+}

@@ -1,0 +1,412 @@
+//! The search form: the parameters of `/` and `/api/v1/search`, as text and as a search.
+
+mod duration;
+mod time;
+
+use std::time::Duration;
+
+use longpole_proto::UnixNanos;
+use longpole_storage::{Order, SearchRequest};
+
+use crate::error::BadParameter;
+
+/// The form's names.
+const NAMES: [&str; 11] = [
+    "service", "op", "min", "max", "last", "from", "to", "sort", "limit", "after", "count",
+];
+
+/// How many requests a page has unless asked otherwise.
+const LIMIT: usize = 20;
+
+/// How many it has at most.
+const LIMIT_MAX: usize = 200;
+
+/// The limits the form offers.
+pub(crate) const LIMITS: [&str; 3] = ["20", "50", "200"];
+
+/// The spans of time the form offers, with what they are called.
+pub(crate) const LASTS: [(&str, &str); 5] = [
+    ("", "any time"),
+    ("15m", "last 15 min"),
+    ("1h", "last hour"),
+    ("24h", "last 24 h"),
+    ("7d", "last 7 days"),
+];
+
+/// The orders the form offers, with what they are called.
+pub(crate) const SORTS: [(&str, &str); 4] = [
+    ("slowest", "slowest first"),
+    ("newest", "newest first"),
+    ("spans", "most spans"),
+    ("errors", "most errors"),
+];
+
+/// What was filled in, as text; empty is not set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct SearchForm {
+    /// Some span's service.
+    pub(crate) service: String,
+    /// Some span's name.
+    pub(crate) op: String,
+    /// The shortest duration.
+    pub(crate) min: String,
+    /// The longest duration.
+    pub(crate) max: String,
+    /// How far back from now.
+    pub(crate) last: String,
+    /// The earliest start.
+    pub(crate) from: String,
+    /// The end of the starts.
+    pub(crate) to: String,
+    /// What comes first.
+    pub(crate) sort: String,
+    /// How many.
+    pub(crate) limit: String,
+    /// The last page's `next`.
+    pub(crate) after: String,
+    /// `exact` to count all matches.
+    pub(crate) count: String,
+}
+
+impl SearchForm {
+    /// Sorts parameters into a form; those that have no place in it are told.
+    pub(crate) fn read(pairs: Vec<(String, String)>) -> (Self, Vec<BadParameter>) {
+        let mut form = Self::default();
+        let mut bad = Vec::new();
+        for (name, value) in pairs {
+            match form.field(&name) {
+                None => bad.push(BadParameter::unknown(&name, &value, &NAMES)),
+                Some(field) if field.is_empty() => *field = value,
+                Some(field) if *field == value => {}
+                Some(_) => bad.push(BadParameter::new(&name, &value, "it only once")),
+            }
+        }
+        (form, bad)
+    }
+
+    fn field(&mut self, name: &str) -> Option<&mut String> {
+        Some(match name {
+            "service" => &mut self.service,
+            "op" => &mut self.op,
+            "min" => &mut self.min,
+            "max" => &mut self.max,
+            "last" => &mut self.last,
+            "from" => &mut self.from,
+            "to" => &mut self.to,
+            "sort" => &mut self.sort,
+            "limit" => &mut self.limit,
+            "after" => &mut self.after,
+            "count" => &mut self.count,
+            _ => return None,
+        })
+    }
+
+    /// What is filled in and says something, for a URL.
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
+        let values = [
+            &self.service,
+            &self.op,
+            &self.min,
+            &self.max,
+            &self.last,
+            &self.from,
+            &self.to,
+            &self.sort,
+            &self.limit,
+            &self.after,
+            &self.count,
+        ];
+        let is_said = |&(name, value): &(&'static str, &String)| {
+            let usual = match name {
+                "last" => "all",
+                "sort" => "slowest",
+                "limit" => "20",
+                _ => "",
+            };
+            !value.is_empty() && value != usual
+        };
+        NAMES
+            .into_iter()
+            .zip(values)
+            .filter(is_said)
+            .map(|(name, value)| (name, value.clone()))
+            .collect()
+    }
+
+    /// This form's first page.
+    #[must_use]
+    pub(crate) fn first_page(&self) -> Self {
+        Self {
+            after: String::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The page of this form that begins at a cursor.
+    #[must_use]
+    pub(crate) fn page(&self, after: &str) -> Self {
+        Self {
+            after: after.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether anything narrows the search.
+    pub(crate) fn is_narrow(&self) -> bool {
+        let narrowing = [
+            &self.service,
+            &self.op,
+            &self.min,
+            &self.max,
+            &self.from,
+            &self.to,
+        ];
+        narrowing.iter().any(|value| !value.is_empty()) || !matches!(self.last.as_str(), "" | "all")
+    }
+
+    /// The search that was asked for.
+    ///
+    /// # Errors
+    /// When values mean nothing; all of them are told.
+    pub(crate) fn request(&self, now: UnixNanos) -> Result<SearchRequest, Vec<BadParameter>> {
+        let mut bad = Vec::new();
+        let min_nanos = read(
+            &mut bad,
+            "min",
+            &self.min,
+            duration::EXPECTED,
+            duration::parse,
+        );
+        let max_nanos = read(
+            &mut bad,
+            "max",
+            &self.max,
+            duration::EXPECTED,
+            duration::parse,
+        );
+        let last = read(
+            &mut bad,
+            "last",
+            &self.last,
+            "15m, 1h, 24h, 7d or all",
+            parse_last,
+        )
+        .flatten();
+        let mut from = read(&mut bad, "from", &self.from, time::EXPECTED, time::parse);
+        let to = read(&mut bad, "to", &self.to, time::EXPECTED, time::parse);
+        let order = read(
+            &mut bad,
+            "sort",
+            &self.sort,
+            "slowest, newest, spans or errors",
+            parse_order,
+        )
+        .unwrap_or_default();
+        let limit = read(
+            &mut bad,
+            "limit",
+            &self.limit,
+            "a number from 1 to 200",
+            |text| {
+                text.parse()
+                    .ok()
+                    .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+            },
+        );
+        if !matches!(self.count.as_str(), "" | "exact") {
+            bad.push(BadParameter::new("count", &self.count, "exact"));
+        }
+        if let (Some(min), Some(max)) = (min_nanos, max_nanos)
+            && min > max
+        {
+            bad.push(BadParameter::new(
+                "max",
+                &self.max,
+                format!("at least {}, which is `min`", self.min),
+            ));
+        }
+        if let Some(last) = last {
+            let since = now.minus(last);
+            from = Some(from.map_or(since, |from| from.max(since)));
+        }
+        if let (Some(from), Some(to)) = (from, to)
+            && from >= to
+        {
+            bad.push(BadParameter::new(
+                "to",
+                &self.to,
+                "a time behind the beginning",
+            ));
+        }
+        if !bad.is_empty() {
+            return Err(bad);
+        }
+        let text = |value: &String| (!value.is_empty()).then(|| value.clone());
+        Ok(SearchRequest {
+            service: text(&self.service),
+            operation: text(&self.op),
+            min_nanos,
+            max_nanos,
+            from,
+            to,
+            order,
+            limit: limit.unwrap_or(LIMIT),
+            after: text(&self.after),
+            count: self.count == "exact",
+        })
+    }
+}
+
+/// Reads a value that may be empty; what means nothing is noted.
+fn read<T>(
+    bad: &mut Vec<BadParameter>,
+    name: &str,
+    value: &str,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let text = value.trim();
+    if text.is_empty() {
+        return None;
+    }
+    let parsed = parse(text);
+    if parsed.is_none() {
+        bad.push(BadParameter::new(name, value, expected));
+    }
+    parsed
+}
+
+/// `None` inside is all of time.
+#[expect(
+    clippy::option_option,
+    reason = "outside: whether the text means something"
+)]
+fn parse_last(text: &str) -> Option<Option<Duration>> {
+    const MINUTE: u64 = 60;
+    let seconds = match text {
+        "all" => return Some(None),
+        "15m" => 15 * MINUTE,
+        "1h" => 60 * MINUTE,
+        "24h" => 24 * 60 * MINUTE,
+        "7d" => 7 * 24 * 60 * MINUTE,
+        _ => return None,
+    };
+    Some(Some(Duration::from_secs(seconds)))
+}
+
+fn parse_order(text: &str) -> Option<Order> {
+    Some(match text {
+        "slowest" => Order::Slowest,
+        "newest" => Order::Newest,
+        "spans" => Order::Spans,
+        "errors" => Order::Errors,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixNanos = UnixNanos(1_795_312_074_755_000_000);
+
+    fn form(pairs: &[(&str, &str)]) -> (SearchForm, Vec<BadParameter>) {
+        SearchForm::read(
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn what_is_filled_in_becomes_a_search() {
+        let (form, bad) = form(&[
+            ("service", "gateway"),
+            ("op", "POST /checkout"),
+            ("min", "300ms"),
+            ("max", "2 s"),
+            ("last", "1h"),
+            ("to", "2026-11-22T01:40:00Z"),
+            ("sort", "errors"),
+            ("limit", "50"),
+        ]);
+        assert_eq!(bad, []);
+        let request = form.request(NOW).expect("a search");
+        assert_eq!(
+            request,
+            SearchRequest {
+                service: Some("gateway".to_owned()),
+                operation: Some("POST /checkout".to_owned()),
+                min_nanos: Some(300_000_000),
+                max_nanos: Some(2_000_000_000),
+                from: Some(UnixNanos(NOW.0 - 3_600_000_000_000)),
+                to: Some(UnixNanos(1_795_311_600_000_000_000)),
+                order: Order::Errors,
+                limit: 50,
+                after: None,
+                count: false,
+            }
+        );
+    }
+
+    #[test]
+    fn an_empty_form_asks_for_the_slowest_of_all() {
+        let (form, bad) = form(&[
+            ("service", ""),
+            ("last", "all"),
+            ("sort", "slowest"),
+            ("limit", "20"),
+        ]);
+        assert_eq!(bad, []);
+        assert!(!form.is_narrow());
+        assert_eq!(form.pairs(), []);
+        let request = form.request(NOW).expect("a search");
+        assert_eq!(
+            request,
+            SearchRequest {
+                limit: 20,
+                ..SearchRequest::default()
+            }
+        );
+    }
+
+    #[test]
+    fn every_value_that_means_nothing_is_told() {
+        let cases = [
+            ("min", "300"),
+            ("max", "soon"),
+            ("last", "2h"),
+            ("from", "yesterday"),
+            ("to", "2026-13-01"),
+            ("sort", "fastest"),
+            ("limit", "0"),
+            ("limit", "201"),
+            ("count", "about"),
+        ];
+        for (name, value) in cases {
+            let (form, unknown) = form(&[(name, value)]);
+            assert_eq!(unknown, [], "{name}");
+            let bad = form.request(NOW).expect_err("refused");
+            assert_eq!(
+                (bad.len(), bad[0].name.as_str(), bad[0].value.as_str()),
+                (1, name, value)
+            );
+        }
+        let (form, _) = form(&[("min", "2s"), ("max", "1s"), ("sort", "x")]);
+        let names: Vec<String> = form
+            .request(NOW)
+            .expect_err("refused")
+            .into_iter()
+            .map(|bad| bad.name)
+            .collect();
+        assert_eq!(names, ["sort", "max"]);
+    }
+
+    #[test]
+    fn parameters_nobody_reads_are_told() {
+        let (_, bad) = form(&[("servce", "gateway"), ("sort", "newest"), ("sort", "spans")]);
+        let names: Vec<&str> = bad.iter().map(|bad| bad.name.as_str()).collect();
+        assert_eq!(names, ["servce", "sort"]);
+    }
+}

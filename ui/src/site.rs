@@ -1,0 +1,145 @@
+//! What all handlers share: the state, reading the store off the reactor, and the page around.
+
+use std::sync::Arc;
+
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderValue, header};
+use longpole_analysis::Analysis;
+use longpole_proto::{Trace, TraceId, UnixNanos, wire};
+use longpole_storage::StoredTrace;
+use tokio::sync::Semaphore;
+
+use crate::error::UiError;
+use crate::{UiState, Urls, assets};
+
+/// How many pages are made at once; the rest wait their turn.
+const READS_MAX: usize = 16;
+
+/// The state and what guards it; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) state: UiState,
+    turns: Arc<Semaphore>,
+}
+
+/// A trace, decoded and analysed.
+pub(crate) struct Loaded {
+    pub(crate) stored: StoredTrace,
+    pub(crate) trace: Trace,
+    pub(crate) analysis: Analysis,
+}
+
+impl Site {
+    pub(crate) fn new(state: UiState) -> Self {
+        Self {
+            state,
+            turns: Arc::new(Semaphore::new(READS_MAX)),
+        }
+    }
+
+    pub(crate) fn urls(&self) -> &Urls {
+        &self.state.urls
+    }
+
+    pub(crate) fn now(&self) -> UnixNanos {
+        (self.state.clock)()
+    }
+
+    /// Runs what blocks on the store, or computes for long, where it does not hold others up.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, UiError> + Send + 'static,
+    ) -> Result<T, UiError> {
+        let site = self.clone();
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .map_err(|error| UiError::Page(Box::new(error)))?;
+        let work = move || {
+            let _turn = turn;
+            work(&site)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| UiError::Page(Box::new(error)))?
+    }
+
+    /// A stored trace as it is. Blocks.
+    pub(crate) fn stored(&self, trace_id: TraceId) -> Result<StoredTrace, UiError> {
+        self.state
+            .store
+            .trace(trace_id)?
+            .ok_or(UiError::NoTrace { trace_id })
+    }
+
+    /// A stored trace, decoded. Blocks.
+    pub(crate) fn trace(&self, trace_id: TraceId) -> Result<(StoredTrace, Trace), UiError> {
+        let stored = self.stored(trace_id)?;
+        let parts = wire::decode_traces(trace_id, &stored.otlp)
+            .map_err(|source| UiError::Damaged { trace_id, source })?;
+        let trace = Trace::new(trace_id, parts).ok_or(UiError::NoTrace { trace_id })?;
+        Ok((stored, trace))
+    }
+
+    /// A stored trace, decoded and analysed. Blocks.
+    pub(crate) fn load(&self, trace_id: TraceId) -> Result<Loaded, UiError> {
+        let (stored, trace) = self.trace(trace_id)?;
+        let analysis = Analysis::of(&trace);
+        Ok(Loaded {
+            stored,
+            trace,
+            analysis,
+        })
+    }
+}
+
+/// What every page has around it.
+pub(crate) struct Frame<'a> {
+    pub(crate) urls: &'a Urls,
+    pub(crate) title: String,
+    /// What the ID box shows.
+    pub(crate) id: String,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn new(urls: &'a Urls, title: impl Into<String>) -> Self {
+        Self {
+            urls,
+            title: title.into(),
+            id: String::new(),
+        }
+    }
+
+    pub(crate) fn css(&self) -> String {
+        self.urls.asset(&assets::CSS)
+    }
+
+    pub(crate) fn js(&self) -> String {
+        self.urls.asset(&assets::JS)
+    }
+
+    pub(crate) fn icon(&self) -> String {
+        self.urls.asset(&assets::ICON)
+    }
+}
+
+/// A page, asked for anew each time.
+pub(crate) fn html(page: String) -> Response {
+    let mut response = Html(page).into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// A JSON document, asked for anew each time.
+pub(crate) fn json(document: String) -> Response {
+    let mut response = document.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}

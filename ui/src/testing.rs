@@ -1,0 +1,310 @@
+//! A store in memory, and asking the router like a browser without scripts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use longpole_analysis::{Analysis, TraceSummary};
+use longpole_proto::testing::{START, SpanBuilder, parts_of};
+use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
+use longpole_proto::{Trace, TraceId, UnixNanos};
+use longpole_storage::{
+    Completion, Operation, Order, SearchRequest, SearchResult, Stats, StorageError, Store,
+    StoredTrace,
+};
+use scraper::{Html, Selector};
+use tower::ServiceExt as _;
+
+use crate::{ReceiverStatus, UiState, Urls, router};
+
+/// When tests ask: a minute after test traces begin.
+pub(crate) const NOW: UnixNanos = UnixNanos(START.0 + 60_000_000_000);
+
+/// Traces in memory, searched by looking at each.
+#[derive(Default)]
+pub(crate) struct FakeStore {
+    traces: BTreeMap<TraceId, StoredTrace>,
+    summaries: Vec<TraceSummary>,
+    operations: Vec<Operation>,
+    /// Whether every call fails.
+    pub(crate) is_broken: bool,
+}
+
+impl FakeStore {
+    pub(crate) fn with(traces: impl IntoIterator<Item = Trace>) -> Self {
+        let mut store = Self::default();
+        for trace in traces {
+            store.put(&trace, START.plus_nanos(1_000_000_000));
+        }
+        store
+    }
+
+    pub(crate) fn put(&mut self, trace: &Trace, received: UnixNanos) {
+        let otlp = Bytes::from(encode_traces(trace));
+        // As it will be read back.
+        let parts = decode_traces(trace.id(), &otlp).expect("encoded traces decode");
+        let trace = Trace::new(trace.id(), parts).expect("a trace with spans");
+        self.summaries.push(Analysis::of(&trace).summary(&trace));
+        for at in 0..trace.len() {
+            let (service, name) = (trace.service(at).to_owned(), trace.span(at).name.clone());
+            self.operations.push(Operation { service, name });
+        }
+        self.operations.sort();
+        self.operations.dedup();
+        let trace_id = trace.id();
+        let stored = StoredTrace {
+            trace_id,
+            otlp,
+            first_received: received,
+            last_received: received,
+        };
+        self.traces.insert(trace_id, stored);
+    }
+
+    fn check(&self) -> Result<(), StorageError> {
+        if self.is_broken {
+            return Err(StorageError::Damaged {
+                what: "the secret cause".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn matches(&self, summary: &TraceSummary, request: &SearchRequest) -> bool {
+        let stored = &self.traces[&summary.trace_id];
+        let parts = decode_traces(summary.trace_id, &stored.otlp).expect("encoded traces decode");
+        let trace = Trace::new(summary.trace_id, parts).expect("a trace with spans");
+        let has_span = (0..trace.len()).any(|at| {
+            request
+                .service
+                .as_deref()
+                .is_none_or(|service| service == trace.service(at))
+                && request
+                    .operation
+                    .as_deref()
+                    .is_none_or(|name| name == trace.span(at).name)
+        });
+        has_span
+            && request
+                .min_nanos
+                .is_none_or(|min| summary.duration_nanos >= min)
+            && request
+                .max_nanos
+                .is_none_or(|max| summary.duration_nanos <= max)
+            && request.from.is_none_or(|from| summary.start >= from)
+            && request.to.is_none_or(|to| summary.start < to)
+    }
+}
+
+impl Store for FakeStore {
+    fn append(&self, _: ExportRequest, _: UnixNanos, done: Completion) {
+        done(Err(StorageError::Closed));
+    }
+
+    fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
+        self.check()?;
+        Ok(self.traces.get(&trace_id).cloned())
+    }
+
+    fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {
+        self.check()?;
+        let skip = match &request.after {
+            None => 0,
+            Some(cursor) => cursor.parse().map_err(|_| StorageError::Cursor {
+                cursor: cursor.clone(),
+            })?,
+        };
+        let mut found: Vec<&TraceSummary> = self
+            .summaries
+            .iter()
+            .filter(|summary| self.matches(summary, request))
+            .collect();
+        found.sort_by_key(|summary| {
+            let value = match request.order {
+                Order::Slowest => summary.duration_nanos,
+                Order::Newest => summary.start.0,
+                Order::Spans => summary.n_spans,
+                Order::Errors => summary.n_errors,
+            };
+            (std::cmp::Reverse(value), summary.trace_id)
+        });
+        let requests: Vec<_> = found
+            .iter()
+            .skip(skip)
+            .take(request.limit)
+            .copied()
+            .cloned()
+            .collect();
+        let end = skip + requests.len();
+        Ok(SearchResult {
+            requests,
+            matched: request.count.then_some(found.len() as u64),
+            complete: true,
+            next: (end < found.len()).then(|| end.to_string()),
+        })
+    }
+
+    fn services(&self, limit: usize) -> Result<Vec<String>, StorageError> {
+        self.check()?;
+        let mut services: Vec<String> = self
+            .operations
+            .iter()
+            .map(|operation| operation.service.clone())
+            .collect();
+        services.dedup();
+        services.truncate(limit);
+        Ok(services)
+    }
+
+    fn operations(
+        &self,
+        service: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Operation>, StorageError> {
+        self.check()?;
+        let of_service =
+            |operation: &&Operation| service.is_none_or(|service| service == operation.service);
+        Ok(self
+            .operations
+            .iter()
+            .filter(of_service)
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    fn stats(&self) -> Result<Stats, StorageError> {
+        self.check()?;
+        let n_spans = self.summaries.iter().map(|summary| summary.n_spans).sum();
+        Ok(Stats {
+            n_traces: self.traces.len() as u64,
+            n_spans,
+            ..Stats::default()
+        })
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+/// The pages over a store, mounted at a base path.
+pub(crate) fn site_at(base: &str, store: FakeStore) -> Router {
+    router(UiState {
+        store: Arc::new(store),
+        urls: Urls::new(base).expect("a base path"),
+        clock: Arc::new(|| NOW),
+        receivers: Arc::new(|| ReceiverStatus {
+            grpc_endpoint: "http://127.0.0.1:4317".to_owned(),
+            http_endpoint: "http://127.0.0.1:4318".to_owned(),
+            spans_accepted: 0,
+            spans_refused: 2,
+            last_refusal: Some((START, "2 spans refused: <b>invalid</b> trace ID".to_owned())),
+        }),
+    })
+}
+
+/// The pages over a store of these traces.
+pub(crate) fn site(traces: impl IntoIterator<Item = Trace>) -> Router {
+    site_at("", FakeStore::with(traces))
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    pub(crate) fn html(&self) -> Html {
+        Html::parse_document(self.text())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("ASCII"))
+            .unwrap_or_default()
+    }
+
+    /// The texts of what a CSS selector finds, white space folded.
+    pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
+        let selector = Selector::parse(selector).expect("a selector");
+        let texts = self.html();
+        texts
+            .select(&selector)
+            .map(|element| folded(&element.text().collect::<String>()))
+            .collect()
+    }
+
+    /// An attribute of what a CSS selector finds.
+    pub(crate) fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
+        let selector = Selector::parse(selector).expect("a selector");
+        let html = self.html();
+        html.select(&selector)
+            .filter_map(|element| element.attr(name))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+fn folded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Asks for something, with headers.
+pub(crate) async fn ask(
+    site: &Router,
+    method: &str,
+    uri: &str,
+    headers: &[(header::HeaderName, &str)],
+) -> Reply {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
+    let request = request.body(Body::empty()).expect("a request");
+    let response = site
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("routers do not fail");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    Reply {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
+}
+
+/// Gets a page.
+pub(crate) async fn get(site: &Router, uri: &str) -> Reply {
+    ask(site, "GET", uri, &[]).await
+}
+
+/// The trace of some spans under an ID of its own.
+pub(crate) fn trace_with_id(n: u64, spans: impl IntoIterator<Item = SpanBuilder>) -> Trace {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    let trace_id = TraceId::new(bytes).expect("ids in tests start at 1");
+    Trace::new(trace_id, parts_of(spans)).expect("a test trace has spans")
+}

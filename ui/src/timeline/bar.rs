@@ -1,0 +1,122 @@
+//! A row's bar: where it lies, which of it is the span's own time, and where its label fits.
+
+use std::fmt::Write as _;
+
+use longpole_proto::UnixNanos;
+
+use super::tree::Tree;
+use super::window::{Percent, Place, Short, Window};
+
+/// Labels right of a bar fit up to here, in percent.
+const RIGHT_MAX: f64 = 88.0;
+/// Labels left of a bar fit from here.
+const LEFT_MIN: f64 = 12.0;
+/// Bars wider than this need no label: the column beside says it.
+const LABELLED_WIDTH_MAX: f64 = 75.0;
+/// Bars are at least this wide, so that they can be seen.
+const WIDTH_MIN: f64 = 0.1;
+
+/// A bar in the timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bar {
+    /// Where it lies.
+    pub(crate) place: Place,
+    /// The stretches of self time as an SVG path in a box of 1000 by 1; empty when there are none.
+    pub(crate) solid: String,
+    /// Where its duration is written.
+    pub(crate) label: Option<Label>,
+}
+
+/// What is written beside a bar, and on which side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Label {
+    /// Begins so far from the left end.
+    Right(Percent),
+    /// Ends so far from the right end.
+    Left(Percent),
+}
+
+impl Bar {
+    /// A bar from `start` to `end`, with no self time.
+    pub(crate) fn of(window: &Window, start: UnixNanos, end: UnixNanos) -> Self {
+        let place = match window.place(start, end) {
+            Place::Inside(left, width) if width.0 < WIDTH_MIN => {
+                Place::Inside(Percent(left.0.min(100.0 - WIDTH_MIN)), Percent(WIDTH_MIN))
+            }
+            place => place,
+        };
+        let label = match place {
+            Place::Inside(left, width) if width.0 <= LABELLED_WIDTH_MAX => {
+                let right = left.0 + width.0;
+                if right <= RIGHT_MAX {
+                    Some(Label::Right(Percent(right)))
+                } else {
+                    (left.0 >= LEFT_MIN).then_some(Label::Left(Percent(100.0 - left.0)))
+                }
+            }
+            Place::Inside(..) => None,
+            Place::Before(_) => Some(Label::Right(Percent(0.0))),
+            Place::After(_) => Some(Label::Left(Percent(0.0))),
+        };
+        Self {
+            place,
+            solid: String::new(),
+            label,
+        }
+    }
+
+    /// A span's bar; of its self time the `n_stretches_max` longest stretches are drawn.
+    pub(crate) fn of_span(
+        tree: &Tree<'_>,
+        window: &Window,
+        span_idx: usize,
+        n_stretches_max: usize,
+    ) -> Self {
+        let span = tree.trace.span(span_idx);
+        let mut bar = Self::of(window, span.start, span.end);
+        if matches!(bar.place, Place::Inside(..)) {
+            let mut stretches = self_stretches(tree, span_idx);
+            if stretches.len() > n_stretches_max {
+                stretches.sort_by_key(|&(start, end)| {
+                    (std::cmp::Reverse(end.nanos_since(start)), start)
+                });
+                stretches.truncate(n_stretches_max);
+                stretches.sort_unstable();
+            }
+            for (start, end) in stretches {
+                let (from, to) = (window.percent(start) * 10.0, window.percent(end) * 10.0);
+                if to > from {
+                    let (from, width) = (Short(from), Short((to - from).max(0.1)));
+                    write!(bar.solid, "M{from} 0h{width}v1h-{width}z")
+                        .expect("writing to a string cannot fail");
+                }
+            }
+        }
+        bar
+    }
+}
+
+/// The stretches of a span in which none of its awaited children runs, in order.
+fn self_stretches(tree: &Tree<'_>, span_idx: usize) -> Vec<(UnixNanos, UnixNanos)> {
+    let span = tree.trace.span(span_idx);
+    let end = span.end.max(span.start);
+    let mut stretches = Vec::new();
+    let mut free_from = span.start;
+    // Children stand by start.
+    for child in tree
+        .trace
+        .children(span_idx)
+        .filter(|&child| tree.analysis.awaited[child])
+    {
+        let child = tree.trace.span(child);
+        let (child_start, child_end) = (child.start.min(end), child.end.min(end));
+        if child_start > free_from {
+            stretches.push((free_from, child_start));
+        }
+        free_from = free_from.max(child_end);
+    }
+    if end > free_from {
+        stretches.push((free_from, end));
+    }
+    stretches
+}

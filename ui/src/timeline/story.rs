@@ -1,0 +1,353 @@
+//! Which rows tell the story: the ways to what matters, then whatever took most of the time.
+//!
+//! A small trace is shown whole. Of a large one, the *targets* (slowest hop, culprit, selected span,
+//! rows opened by hand) and the ways down to them are always there; a way that is too long leaves
+//! out its middle. Then rows are opened, the one with most critical time under it first, while
+//! there is room. Of many children only the most important are kept; the rest are folded where
+//! they stand.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+use super::tree::{Node, Tree};
+
+/// Up to how many spans a trace is shown whole.
+pub(crate) const WHOLE_SPANS_MAX: usize = 60;
+/// How many rows are shown of a larger one, not counting what is opened by hand.
+pub(crate) const ROWS_MAX: usize = 120;
+/// How many children a row that is opened by hand shows at once.
+pub(crate) const PAGE_ROWS: usize = 200;
+/// How many children of one parent are shown without folding any.
+const SIBLINGS_MAX: usize = 14;
+/// How many are kept when some are folded.
+const SIBLINGS_KEPT: usize = 10;
+/// How many rows the ways down to the targets may take.
+const WAY_ROWS_MAX: usize = 36;
+/// How many more they may take for each row opened by hand.
+const WAY_ROWS_PER_EXPANSION: usize = 24;
+/// How many rows of a way are shown at least, however many ways there are.
+const WAY_ROWS_MIN: usize = 6;
+/// A row opens by itself when a 25th of the critical time is under it.
+const OPENS_AT: u64 = 25;
+/// Of many children those are kept that have at least a hundredth of the critical time under them.
+const KEPT_FROM: u64 = 100;
+/// Errors under a row count as a 20th of the critical time.
+const ERRORS_COUNT_AS: u64 = 20;
+
+/// A row opened by hand: its children are shown from the page'th two hundred on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expansion {
+    pub(crate) node: Node,
+    /// Counted from 1.
+    pub(crate) page: usize,
+}
+
+/// What stands under an open row, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// A child's row.
+    Row(Node),
+    /// Children that are folded into one row.
+    Fold {
+        /// They.
+        children: Vec<Node>,
+        /// What shows them.
+        expand: Expansion,
+    },
+    /// Levels that are left out on the way down to `bottom`, which stands under them.
+    Levels {
+        /// The spans left out, the lowest first.
+        spans: Vec<usize>,
+        /// The first row below them.
+        bottom: Node,
+    },
+}
+
+/// Which rows are shown.
+#[derive(Default)]
+pub(crate) struct Story {
+    whole: bool,
+    kept: HashSet<Node>,
+    /// The open rows, with the page that is shown when opened by hand.
+    open: HashMap<Node, Option<usize>>,
+    /// By the top of the levels that are left out on a way: the first row below them.
+    chains: HashMap<Node, Node>,
+    n_rows: usize,
+}
+
+impl Story {
+    /// Chooses the rows. `targets` are always among them, and so is what is opened by hand.
+    pub(crate) fn of(tree: &Tree<'_>, targets: &[usize], expanded: &[Expansion]) -> Self {
+        if tree.trace.len() <= WHOLE_SPANS_MAX {
+            return Self {
+                whole: true,
+                ..Self::default()
+            };
+        }
+        let mut story = Self::default();
+        let wanted = targets
+            .iter()
+            .map(|&at| Node::Span(at))
+            .chain(expanded.iter().map(|expansion| expansion.node));
+        story.open_ways(
+            tree,
+            wanted,
+            WAY_ROWS_MAX + WAY_ROWS_PER_EXPANSION * expanded.len(),
+        );
+        story.n_rows = story
+            .open
+            .keys()
+            .map(|&node| story.items(tree, node).len())
+            .sum();
+        let mut rows_max = ROWS_MAX;
+        for expansion in expanded {
+            rows_max += story.open_page(tree, *expansion) + WAY_ROWS_PER_EXPANSION;
+        }
+        story.open_best(tree, rows_max);
+        story
+    }
+
+    /// Whether a node's children are shown.
+    pub(crate) fn is_open(&self, node: Node) -> bool {
+        self.whole || self.open.contains_key(&node)
+    }
+
+    /// Whether a node was opened by hand.
+    pub(crate) fn is_opened_by_hand(&self, node: Node) -> bool {
+        self.open.get(&node).is_some_and(Option::is_some)
+    }
+
+    /// What stands under an open node.
+    pub(crate) fn items(&self, tree: &Tree<'_>, node: Node) -> Vec<Item> {
+        let children = tree.children(node);
+        if self.whole {
+            return children.into_iter().map(Item::Row).collect();
+        }
+        let page = self.open.get(&node).copied().flatten();
+        let paged = page.map_or(0..0, |page| page_of(page, children.len()));
+        let mut items = Vec::new();
+        let mut folded: Vec<Node> = Vec::new();
+        let mut folded_from = 0;
+        for (at, &child) in children.iter().enumerate() {
+            let item = if let Some(&bottom) = self.chains.get(&child) {
+                let spans = chain(tree, child, bottom);
+                Some(Item::Levels { spans, bottom })
+            } else if paged.contains(&at) || self.kept.contains(&child) {
+                Some(Item::Row(child))
+            } else {
+                None
+            };
+            if let Some(item) = item {
+                fold(&mut items, &mut folded, node, folded_from, page);
+                items.push(item);
+            } else {
+                if folded.is_empty() {
+                    folded_from = at;
+                }
+                folded.push(child);
+            }
+        }
+        fold(&mut items, &mut folded, node, folded_from, page);
+        items
+    }
+
+    /// Keeps the wanted nodes and the ways down to them in about `rows_max` rows.
+    fn open_ways(&mut self, tree: &Tree<'_>, wanted: impl Iterator<Item = Node>, rows_max: usize) {
+        // Where ways end, begin or part.
+        let mut joints: HashSet<Node> = HashSet::from([Node::Top]);
+        let mut on_way: HashSet<Node> = HashSet::from([Node::Top]);
+        for node in wanted {
+            joints.insert(node);
+            let mut at = node;
+            while on_way.insert(at) {
+                at = tree.parent(at).unwrap_or(Node::Top);
+            }
+            joints.insert(at);
+        }
+        let n_between = on_way.len() - joints.len();
+        let mut joints: Vec<Node> = joints.into_iter().collect();
+        joints.sort_unstable();
+        let per_way = if on_way.len() <= rows_max {
+            n_between
+        } else {
+            (rows_max / joints.len()).max(WAY_ROWS_MIN)
+        };
+        let is_joint: HashSet<Node> = joints.iter().copied().collect();
+        for &joint in &joints {
+            self.kept.insert(joint);
+            let mut between: Vec<Node> = Vec::new();
+            let mut at = tree.parent(joint);
+            while let Some(node) = at.filter(|node| !is_joint.contains(node)) {
+                between.push(node);
+                at = tree.parent(node);
+            }
+            if let Some(above) = at {
+                self.open.entry(above).or_insert(None);
+            }
+            // Lowest first: some above the joint, some below the one above, the middle left out.
+            let n_low = (per_way - per_way / 2).min(between.len());
+            let n_high = (per_way / 2).min(between.len() - n_low);
+            let n_out = between.len() - n_low - n_high;
+            let (n_low, n_out) = if n_out == 1 {
+                (n_low + 1, 0)
+            } else {
+                (n_low, n_out)
+            };
+            if n_out > 0 {
+                let bottom = if n_low == 0 {
+                    joint
+                } else {
+                    between[n_low - 1]
+                };
+                self.chains.insert(between[n_low + n_out - 1], bottom);
+            }
+            for &node in between[..n_low].iter().chain(&between[n_low + n_out..]) {
+                self.kept.insert(node);
+                self.open.entry(node).or_insert(None);
+            }
+        }
+    }
+
+    /// Opens a row by hand; gives how many rows that adds.
+    fn open_page(&mut self, tree: &Tree<'_>, expansion: Expansion) -> usize {
+        let n_before = self
+            .open
+            .get(&expansion.node)
+            .map_or(0, |_| self.items(tree, expansion.node).len());
+        let children = tree.children(expansion.node);
+        self.open.insert(expansion.node, Some(expansion.page));
+        self.kept
+            .extend(&children[page_of(expansion.page, children.len())]);
+        let n_more = self
+            .items(tree, expansion.node)
+            .len()
+            .saturating_sub(n_before);
+        self.n_rows += n_more;
+        n_more
+    }
+
+    /// Opens rows while there is room, the one with most critical time under it first.
+    fn open_best(&mut self, tree: &Tree<'_>, rows_max: usize) {
+        let total = tree.under(Node::Top).critical_nanos;
+        let importance = |node: Node| {
+            let under = tree.under(node);
+            let errors = if under.n_errors > 0 {
+                total / ERRORS_COUNT_AS
+            } else {
+                0
+            };
+            under.critical_nanos.saturating_add(errors)
+        };
+        let mut waiting: BinaryHeap<(u64, Reverse<Node>)> = BinaryHeap::new();
+        waiting.extend(
+            self.kept
+                .iter()
+                .map(|&node| (importance(node), Reverse(node))),
+        );
+        while let Some((share, Reverse(node))) = waiting.pop() {
+            if share < total / OPENS_AT {
+                break;
+            }
+            if self.is_opened_by_hand(node) || !tree.has_children(node) {
+                continue;
+            }
+            let n_before = if self.is_open(node) {
+                self.items(tree, node).len()
+            } else {
+                0
+            };
+            let picked = self.pick(tree.children(node), importance, total / KEPT_FROM);
+            let was_open = self.open.insert(node, None).is_some();
+            self.kept.extend(&picked);
+            let n_rows = self.n_rows - n_before + self.items(tree, node).len();
+            if n_rows > rows_max {
+                for child in &picked {
+                    self.kept.remove(child);
+                }
+                if !was_open {
+                    self.open.remove(&node);
+                }
+                continue;
+            }
+            self.n_rows = n_rows;
+            waiting.extend(
+                picked
+                    .into_iter()
+                    .map(|child| (importance(child), Reverse(child))),
+            );
+        }
+    }
+
+    /// The children to show that are not shown anyway.
+    fn pick(
+        &self,
+        children: Vec<Node>,
+        importance: impl Fn(Node) -> u64,
+        kept_from: u64,
+    ) -> Vec<Node> {
+        let n_children = children.len();
+        let is_hidden = |node: &Node| !self.kept.contains(node) && !self.chains.contains_key(node);
+        let mut hidden: Vec<Node> = children.into_iter().filter(is_hidden).collect();
+        if n_children > SIBLINGS_MAX {
+            let n_shown = n_children - hidden.len();
+            hidden.retain(|&child| importance(child) >= kept_from);
+            // Stable, so that among equals the earlier stays.
+            hidden.sort_by_cached_key(|&child| Reverse(importance(child)));
+            hidden.truncate(SIBLINGS_KEPT.saturating_sub(n_shown));
+        }
+        hidden
+    }
+}
+
+/// The positions of a page of `n` children; the last page when there are not so many.
+fn page_of(page: usize, n: usize) -> std::ops::Range<usize> {
+    let n_pages = n.div_ceil(PAGE_ROWS).max(1);
+    let from = (page.min(n_pages) - 1) * PAGE_ROWS;
+    from..n.min(from + PAGE_ROWS)
+}
+
+/// Ends a run of folded children, the first of which stands at `from` under `parent`.
+fn fold(
+    items: &mut Vec<Item>,
+    folded: &mut Vec<Node>,
+    parent: Node,
+    from: usize,
+    shown_page: Option<usize>,
+) {
+    if folded.is_empty() {
+        return;
+    }
+    let children = std::mem::take(folded);
+    if let [child] = children[..] {
+        // A fold of one would take as much room as the one.
+        items.push(Item::Row(child));
+        return;
+    }
+    let (first, last) = (
+        from / PAGE_ROWS + 1,
+        (from + children.len() - 1) / PAGE_ROWS + 1,
+    );
+    // Behind the shown page comes the next, before it the one before.
+    let page = if shown_page.is_some_and(|shown| shown > last) {
+        last
+    } else {
+        first
+    };
+    items.push(Item::Fold {
+        children,
+        expand: Expansion { node: parent, page },
+    });
+}
+
+/// The spans from `top` down to above `bottom`, the lowest first.
+fn chain(tree: &Tree<'_>, top: Node, bottom: Node) -> Vec<usize> {
+    let mut spans = Vec::new();
+    let mut at = tree.parent(bottom);
+    while let Some(Node::Span(span_idx)) = at {
+        spans.push(span_idx);
+        at = (Node::Span(span_idx) != top)
+            .then(|| tree.parent(Node::Span(span_idx)))
+            .flatten();
+    }
+    spans
+}

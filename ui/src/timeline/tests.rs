@@ -1,0 +1,396 @@
+use std::collections::HashSet;
+
+use insta::assert_snapshot;
+use longpole_analysis::Analysis;
+use longpole_proto::testing::{self, SpanBuilder};
+use longpole_proto::{SpanKind, Trace};
+use proptest::prelude::*;
+
+use super::*;
+
+fn timeline(trace: &Trace, options: &Options) -> Timeline {
+    Timeline::of(trace, &Analysis::of(trace), options)
+}
+
+fn opened(expanded: &[Expansion]) -> Options {
+    Options {
+        selected: None,
+        expanded: expanded.to_vec(),
+    }
+}
+
+/// The rows as text: toggle, name, marks, bar.
+fn text(trace: &Trace, timeline: &Timeline) -> String {
+    let lines = timeline.rows.iter().map(|row| {
+        let sign = match row.toggle {
+            Toggle::None => ' ',
+            Toggle::Open => 'v',
+            Toggle::Close(_) => 'V',
+            Toggle::Expand(_) => '>',
+        };
+        let name = match &row.kind {
+            RowKind::Span {
+                span_idx,
+                is_hot,
+                is_culprit,
+                is_selected,
+                folded,
+            } => {
+                let mut name = format!(
+                    "{} {}",
+                    trace.service(*span_idx),
+                    trace.span(*span_idx).name
+                );
+                for (is, mark) in [
+                    (is_hot, "HOT"),
+                    (is_culprit, "CULPRIT"),
+                    (is_selected, "SELECTED"),
+                ] {
+                    if *is {
+                        name = format!("{name} {mark}");
+                    }
+                }
+                if folded.n_spans > 0 {
+                    name = format!("{name} (+{})", folded.n_spans);
+                }
+                name
+            }
+            RowKind::Missing { n_orphans, .. } => format!("missing parent of {n_orphans}"),
+            RowKind::Fold {
+                n_calls, folded, ..
+            } => {
+                format!(
+                    "... {n_calls} calls, {} spans, {} errors",
+                    folded.n_spans, folded.n_errors
+                )
+            }
+            RowKind::Levels { n_levels, folded } => {
+                format!("... {n_levels} levels, {} spans", folded.n_spans)
+            }
+        };
+        let off = if row.on_path { "" } else { " off" };
+        let bar = match row.bar.place {
+            Place::Inside(left, width) => format!("{left}+{width}"),
+            Place::Before(nanos) => format!("{nanos} ns before"),
+            Place::After(nanos) => format!("{nanos} ns after"),
+        };
+        format!(
+            "{}{sign} {name}{off} | {bar} | {}",
+            "  ".repeat(row.depth),
+            row.bar.solid
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn checkout() -> Trace {
+    testing::draw(
+        "
+        gateway POST /checkout    [--------------------------------------]
+          checkout POST /orders    [------------------------------------]
+            inventory GET /stock    [-------------------]
+              inventory SELECT stock [--]                       client
+              inventory lock wait       [-------------]
+            pricing POST /quote     [---]
+            payments POST /charge                         [----------]
+              payments POST bank                           [--------]   client error
+        ",
+    )
+}
+
+#[test]
+fn a_small_trace_is_shown_whole() {
+    let trace = checkout();
+    let timeline = timeline(
+        &trace,
+        &Options {
+            selected: Some(3),
+            expanded: Vec::new(),
+        },
+    );
+    assert_snapshot!(text(&trace, &timeline));
+    assert_eq!(timeline.n_spans_shown(), trace.len());
+    assert_snapshot!(timeline.path, @"M0 20.5H25.6V44.5H51.3V68.5H76.9V92.5H153.8V116.5H512.8V68.5H564.1V44.5H615.4V164.5H641V188.5H871.8V164.5H897.4V44.5H974.4V20.5H1000");
+}
+
+#[test]
+fn orphans_stand_under_a_row_of_their_own() {
+    let trace = testing::draw(
+        "
+        web GET /            [--------]
+        web late                [--]      orphan
+          db SELECT              [-]
+        web later                  [--]   orphan
+        ",
+    );
+    assert_snapshot!(text(&trace, &timeline(&trace, &Options::default())));
+}
+
+/// A root that calls `n` times, each call with one query in it.
+fn wide(n: u64) -> Trace {
+    let calls = (0..n).flat_map(|at| {
+        let (call, query) = (2 + 2 * at, 3 + 2 * at);
+        let query = SpanBuilder::new(query, "query")
+            .parent(call)
+            .at(at * 10 + 2, at * 10 + 8);
+        let call = SpanBuilder::new(call, "call")
+            .parent(1)
+            .at(at * 10, at * 10 + 10);
+        [
+            call,
+            if at % 100 == 7 {
+                query.error("no")
+            } else {
+                query
+            },
+        ]
+    });
+    testing::trace_of(std::iter::once(SpanBuilder::new(1, "root").at(0, n * 10)).chain(calls))
+}
+
+/// A chain of calls, each but the last from another service.
+fn deep(n: u64) -> Trace {
+    testing::trace_of((1..=n).map(|at| {
+        let span = SpanBuilder::new(at, "level")
+            .service(["a", "b"][usize::from(at % 2 == 0)])
+            .at(at, 4 * n - at);
+        if at == 1 {
+            span
+        } else {
+            span.parent(at - 1).kind(SpanKind::Server)
+        }
+    }))
+}
+
+/// Services that call services, as many spans as asked for; the last call of the first is slow.
+fn bushy(n: u64) -> Trace {
+    testing::trace_of((1..=n).map(|at| {
+        let service = format!("service {}", at % 11);
+        let span = SpanBuilder::new(at, &format!("call {}", at % 5))
+            .service(&service)
+            .kind(SpanKind::Server);
+        let (start, length) = (at % 97, 1_000_000 / at);
+        let span = span.at(start, start + length);
+        if at == 1 {
+            span
+        } else {
+            span.parent(at / 7 + 1)
+                .error(if at % 50 == 0 { "failed" } else { "" })
+        }
+    }))
+}
+
+fn n_hot(timeline: &Timeline) -> usize {
+    timeline
+        .rows
+        .iter()
+        .filter(|row| matches!(row.kind, RowKind::Span { is_hot: true, .. }))
+        .count()
+}
+
+#[test]
+fn a_large_trace_is_folded_to_what_matters() {
+    let trace = wide(300);
+    let timeline = timeline(&trace, &Options::default());
+    assert_snapshot!(text(&trace, &timeline));
+}
+
+#[test]
+fn a_deep_chain_leaves_out_its_middle() {
+    let trace = deep(5_000);
+    let timeline = timeline(&trace, &Options::default());
+    let levels: Vec<&Row> = timeline
+        .rows
+        .iter()
+        .filter(|row| matches!(row.kind, RowKind::Levels { .. }))
+        .collect();
+    assert!(!levels.is_empty());
+    assert!(timeline.rows.len() <= 120, "{}", timeline.rows.len());
+    assert_eq!(n_hot(&timeline), 1);
+}
+
+#[test]
+fn a_trace_of_any_size_has_few_rows_and_one_is_hot() {
+    let shapes: [fn(u64) -> Trace; 3] = [wide, deep, bushy];
+    for shape in shapes {
+        for n in [1, 9, 60, 61, 100, 1_000, 10_000] {
+            let trace = shape(n);
+            let timeline = timeline(&trace, &Options::default());
+            assert!(
+                timeline.rows.len() <= 120,
+                "{} rows for {}",
+                timeline.rows.len(),
+                trace.len()
+            );
+            assert_eq!(n_hot(&timeline), 1, "{n}");
+        }
+    }
+}
+
+/// Follows every link that opens a row, from `start` on, and gives all spans that had a row.
+fn reached(trace: &Trace, follow: impl Fn(&Options, Expansion) -> Options) -> HashSet<usize> {
+    let analysis = Analysis::of(trace);
+    let mut seen = HashSet::new();
+    let mut followed: HashSet<(Node, usize)> = HashSet::new();
+    let mut waiting = vec![Options::default()];
+    while let Some(options) = waiting.pop() {
+        let timeline = Timeline::of(trace, &analysis, &options);
+        assert_eq!(n_hot(&timeline), 1, "the slowest hop is always there");
+        for row in &timeline.rows {
+            if let RowKind::Span { span_idx, .. } = row.kind {
+                seen.insert(span_idx);
+            }
+            if let Toggle::Expand(expansion) = row.toggle
+                && followed.insert((expansion.node, expansion.page))
+            {
+                waiting.push(follow(&options, expansion));
+            }
+        }
+    }
+    seen
+}
+
+/// As a URL keeps them: the newest 16, each row once.
+fn with(options: &Options, expansion: Expansion) -> Options {
+    let mut expanded = options.expanded.clone();
+    expanded.retain(|known| known.node != expansion.node);
+    expanded.push(expansion);
+    if expanded.len() > 16 {
+        expanded.remove(0);
+    }
+    Options {
+        selected: None,
+        expanded,
+    }
+}
+
+#[test]
+fn links_reach_every_span() {
+    for trace in [wide(700), deep(400), bushy(1_000)] {
+        assert_eq!(reached(&trace, with).len(), trace.len());
+    }
+}
+
+#[test]
+fn a_row_opened_by_hand_shows_a_page_of_its_children() {
+    let trace = wide(700);
+    let root = Node::Span(0);
+    let timeline = timeline(
+        &trace,
+        &opened(&[Expansion {
+            node: root,
+            page: 2,
+        }]),
+    );
+    let rows = &timeline.rows;
+    assert_eq!(rows[0].toggle, Toggle::Close(root));
+    assert!(matches!(
+        rows[1].kind,
+        RowKind::Span { .. } | RowKind::Fold { .. }
+    ));
+    let folds: Vec<(usize, Expansion)> = rows
+        .iter()
+        .filter_map(|row| match (&row.kind, row.toggle) {
+            (RowKind::Fold { n_calls, .. }, Toggle::Expand(expansion)) => {
+                Some((*n_calls, expansion))
+            }
+            _ => None,
+        })
+        .collect();
+    let (first, last) = (folds[0], folds[folds.len() - 1]);
+    assert_eq!(
+        first.1,
+        Expansion {
+            node: root,
+            page: 1
+        }
+    );
+    assert_eq!(
+        last,
+        (
+            300,
+            Expansion {
+                node: root,
+                page: 3
+            }
+        )
+    );
+    let n_calls = rows
+        .iter()
+        .filter(|row| row.depth == 1 && matches!(row.kind, RowKind::Span { .. }))
+        .count();
+    assert!((200..=204).contains(&n_calls), "{n_calls}");
+}
+
+#[test]
+fn a_selected_span_has_a_row_wherever_it_is() {
+    for trace in [wide(500), deep(2_000)] {
+        for selected in [1, trace.len() / 3, trace.len() - 1] {
+            let timeline = timeline(
+                &trace,
+                &Options {
+                    selected: Some(selected),
+                    expanded: Vec::new(),
+                },
+            );
+            let rows = timeline.rows.iter().filter(|row| {
+                matches!(
+                    row.kind,
+                    RowKind::Span {
+                        is_selected: true,
+                        ..
+                    }
+                )
+            });
+            assert_eq!(rows.count(), 1, "{selected}");
+            assert_eq!(n_hot(&timeline), 1);
+        }
+    }
+}
+
+#[test]
+fn expansions_of_what_is_not_there_change_nothing() {
+    let trace = wide(100);
+    let usual = timeline(&trace, &Options::default());
+    let missing = timeline(
+        &trace,
+        &opened(&[Expansion {
+            node: Node::Missing,
+            page: 1,
+        }]),
+    );
+    assert_eq!(usual.rows, missing.rows);
+    let far = timeline(
+        &trace,
+        &opened(&[Expansion {
+            node: Node::Span(0),
+            page: usize::MAX,
+        }]),
+    );
+    assert_eq!(n_hot(&far), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_span_stands_in_one_row(trace in testing::any_trace(150), selected in 0..150_usize, opened in 0..150_usize) {
+        let expanded = vec![Expansion { node: Node::Span(opened % trace.len()), page: 1 }];
+        let options = Options { selected: Some(selected % trace.len()), expanded };
+        let timeline = timeline(&trace, &options);
+        prop_assert_eq!(n_hot(&timeline), 1);
+        let mut n_spans = 0;
+        for row in &timeline.rows {
+            n_spans += match &row.kind {
+                RowKind::Span { folded, .. } => 1 + folded.n_spans,
+                RowKind::Missing { folded, .. } | RowKind::Fold { folded, .. } | RowKind::Levels { folded, .. } => {
+                    folded.n_spans
+                }
+            };
+            if let Place::Inside(Percent(left), Percent(width)) = row.bar.place {
+                prop_assert!(left >= 0.0 && width > 0.0 && left + width <= 100.001, "{left} {width}");
+            }
+        }
+        prop_assert_eq!(n_spans, trace.len() as u64, "folded or shown, each once");
+    }
+}
