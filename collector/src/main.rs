@@ -1,1 +1,47 @@
-fn main() {}
+//! The `longpole` binary: arguments, logging, runtime, exit code.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use longpole::{Invocation, Listeners, RunError};
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let invocation = Invocation::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match start(invocation) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("longpole: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(invocation: Invocation) -> anyhow::Result<()> {
+    longpole::logging::init(invocation.log())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(run(invocation));
+    // What blocks still is of no use to anybody.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(outcome?)
+}
+
+async fn run(invocation: Invocation) -> Result<(), RunError> {
+    let shutdown = CancellationToken::new();
+    longpole::shutdown::on_signals(shutdown.clone())?;
+    match invocation {
+        Invocation::Serve(config) => {
+            let listeners = Listeners::bind(&config).await?;
+            longpole::run(config, listeners, shutdown).await
+        }
+        Invocation::Demo(config) => {
+            longpole::demo::run(config, longpole::clock::system(), shutdown).await;
+            Ok(())
+        }
+    }
+}

@@ -303,6 +303,7 @@ async fn spans_with_invalid_ids_are_refused_one_by_one_over_protobuf() {
     let answer = answer.expect("the rest is accepted");
     check_partial_success(&ExportTraceServiceResponse::decode(answer).expect("a response"));
     check_the_rest_is_kept(server.client()).await;
+    assert_eq!(n_refused(server.client()).await, 8, "four in each request");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,6 +343,7 @@ async fn spans_with_invalid_ids_are_refused_one_by_one_over_json() {
         ""
     );
     check_the_rest_is_kept(server.client()).await;
+    assert_eq!(n_refused(server.client()).await, 4);
 }
 
 /// Two good spans of trace 5, and four whose ids are none.
@@ -374,11 +376,24 @@ async fn check_the_rest_is_kept(client: &Client) {
     let mut names: Vec<_> = kept.iter().map(|(_, span)| span.name.as_str()).collect();
     names.dedup();
     assert_eq!(names, ["kept", "kept as well"]);
+}
+
+/// How many spans the metrics say were refused, each with a reason.
+async fn n_refused(client: &Client) -> u64 {
     let metrics = client.get("/metrics").await.expect(200).text();
-    assert!(
-        metrics.contains("invalid"),
-        "refused spans are counted by reason:\n{metrics}"
-    );
+    let refused = metrics.lines().filter(|line| {
+        line.starts_with("longpole_receiver_spans_total{") && line.contains("outcome=\"refused\"")
+    });
+    refused
+        .map(|line| {
+            assert!(!line.contains("reason=\"\""), "{line}");
+            let number = line
+                .rsplit(' ')
+                .next()
+                .and_then(|number| number.parse::<u64>().ok());
+            number.expect("a metric ends with a number")
+        })
+        .sum()
 }
 
 /// What was stored before is there, and a good request is taken as before.

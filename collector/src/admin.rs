@@ -1,0 +1,123 @@
+//! What operators and orchestrators ask: `/healthz`, `/readyz`, `/metrics`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use longpole_proto::wire::ExportRequest;
+use longpole_storage::{Stats, StorageError, Store};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::metrics::{self, Metrics};
+
+/// A store that takes longer than this over nothing is not ready.
+const CHECK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What the answers are made from.
+#[derive(Clone)]
+pub(crate) struct AdminState {
+    /// Where traces are.
+    pub(crate) store: Arc<dyn Store>,
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// Cancelled once the receivers stop.
+    pub(crate) stop: CancellationToken,
+}
+
+/// The paths for operators.
+pub(crate) fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(text))
+        .with_state(state)
+}
+
+/// One thing that must work, and why it does not.
+struct Part {
+    name: &'static str,
+    fault: Option<String>,
+}
+
+async fn ready(State(state): State<AdminState>) -> Response {
+    let receivers = Part {
+        name: "receivers",
+        fault: state
+            .stop
+            .is_cancelled()
+            .then(|| "longpole is stopping".to_owned()),
+    };
+    let write = Part {
+        name: "storeWrite",
+        fault: check_write(&state).await.err(),
+    };
+    let read = Part {
+        name: "storeRead",
+        fault: stats(&state.store).await.err(),
+    };
+    let parts = [receivers, write, read];
+    let is_ready = parts.iter().all(|part| part.fault.is_none());
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|part| serde_json::json!({"name": part.name, "ok": part.fault.is_none(), "reason": part.fault}))
+        .collect();
+    let body = serde_json::json!({"ready": is_ready, "parts": parts}).to_string();
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, body).into_response()
+}
+
+/// Whether an append of nothing goes all the way through.
+async fn check_write(state: &AdminState) -> Result<(), String> {
+    let nothing = ExportRequest::parse(Bytes::new()).map_err(|error| error.to_string())?;
+    let (done, stored) = oneshot::channel();
+    // Nobody listens any more when the deadline has passed.
+    let completion = Box::new(move |result| drop(done.send(result)));
+    state.store.append(nothing, (state.clock)(), completion);
+    match tokio::time::timeout(CHECK_DEADLINE, stored).await {
+        Ok(Ok(Ok(_))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Err(_)) => Err(StorageError::Closed.to_string()),
+        Err(_) => Err(too_slow()),
+    }
+}
+
+async fn stats(store: &Arc<dyn Store>) -> Result<Stats, String> {
+    let store = Arc::clone(store);
+    let read = tokio::task::spawn_blocking(move || store.stats());
+    match tokio::time::timeout(CHECK_DEADLINE, read).await {
+        Ok(Ok(stats)) => stats.map_err(|error| error.to_string()),
+        Ok(Err(_)) => Err("the store failed".to_owned()),
+        Err(_) => Err(too_slow()),
+    }
+}
+
+fn too_slow() -> String {
+    format!(
+        "the store did not answer within {} s",
+        CHECK_DEADLINE.as_secs()
+    )
+}
+
+async fn text(State(state): State<AdminState>) -> Response {
+    let held = stats(&state.store).await.ok();
+    let body = state.metrics.encode(held.as_ref());
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], body).into_response()
+}

@@ -1,0 +1,89 @@
+//! The start message: where everything is, and the line to copy into an application.
+
+use std::fmt::Write as _;
+
+use longpole_storage::Durability;
+use tracing::info;
+
+use crate::listeners::Addresses;
+use crate::{Config, LogFormat};
+
+/// Says on stderr that all is ready: in words, or as a log line where lines are for machines.
+pub(crate) fn announce(config: &Config, addresses: Addresses) {
+    match config.log.format {
+        LogFormat::Text => eprint!("{}", text(config, addresses)),
+        LogFormat::Json => info!(
+            version = env!("CARGO_PKG_VERSION"),
+            ui = addresses.ui_endpoint() + &config.base_path,
+            otlp_grpc = addresses.grpc_endpoint(),
+            otlp_http = addresses.http_endpoint(),
+            data_dir = %config.data_dir.display(),
+            "ready"
+        ),
+    }
+}
+
+fn text(config: &Config, addresses: Addresses) -> String {
+    let kept = match config.durability {
+        Durability::Fsync => "acknowledged spans survive a power cut",
+        Durability::Os => "acknowledged spans survive kill -9",
+    };
+    let mut text = format!(
+        "\nlongpole {version} is ready.
+
+  Pages        {ui}{base_path}/
+  OTLP/gRPC    {grpc}
+  OTLP/HTTP    {http}/v1/traces
+  Data         {data} ({kept})
+
+Send it an application's traces, over gRPC or over HTTP:
+
+  export OTEL_EXPORTER_OTLP_ENDPOINT={grpc} OTEL_EXPORTER_OTLP_PROTOCOL=grpc
+  export OTEL_EXPORTER_OTLP_ENDPOINT={http} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
+",
+        version = env!("CARGO_PKG_VERSION"),
+        ui = addresses.ui_endpoint(),
+        base_path = config.base_path,
+        grpc = addresses.grpc_endpoint(),
+        http = addresses.http_endpoint(),
+        data = config.data_dir.display(),
+    );
+    let hint = if config.demo {
+        "A small shop sends traffic to it: open the pages to see which of its requests are slow."
+    } else {
+        "No application at hand? longpole demo sends a small shop's traffic."
+    };
+    writeln!(text, "\n{hint}\nCtrl-C stops it.\n").expect("writing to a string cannot fail");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses() -> Addresses {
+        let at = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        Addresses {
+            otlp_grpc: at(4317),
+            otlp_http: at(4318),
+            ui: at(16686),
+        }
+    }
+
+    #[test]
+    fn the_start_message_has_the_addresses_and_the_line_to_copy() {
+        insta::assert_snapshot!(text(&Config::with_data_dir("./longpole-data"), addresses()));
+    }
+
+    #[test]
+    fn with_the_demo_it_says_what_to_do() {
+        let config = Config {
+            demo: true,
+            base_path: "/traces".to_owned(),
+            ..Config::with_data_dir("data")
+        };
+        let text = text(&config, addresses());
+        assert!(text.contains("http://127.0.0.1:16686/traces/\n"), "{text}");
+        assert!(text.contains("A small shop sends traffic"), "{text}");
+    }
+}

@@ -1,0 +1,180 @@
+//! The command line, as clap reads it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use longpole_storage::Durability;
+use tonic::transport::Uri;
+
+use super::{Config, DemoConfig, Invocation, LogConfig, LogFormat, LogLevel, value};
+
+/// Shows why a request was slow.
+///
+/// longpole receives OpenTelemetry traces, keeps every span it acknowledges, and names the hop
+/// that made a request slow. Without a command it serves: one process with collector, store and
+/// pages. Try it: longpole --demo
+#[derive(Debug, Parser)]
+#[command(
+    name = "longpole",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "Every option can be set in the environment: --data-dir is LONGPOLE_DATA_DIR. A flag wins."
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Collect, store and show traces (the same as no command)
+    Serve(ServeArgs),
+    /// Send a small shop's traffic to an OTLP/gRPC endpoint
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Where everything is kept
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LONGPOLE_DATA_DIR",
+        hide_env_values = true,
+        default_value = "./longpole-data"
+    )]
+    data_dir: PathBuf,
+    /// Where to receive OTLP/gRPC
+    #[arg(long, value_name = "ADDR", env = "LONGPOLE_OTLP_GRPC", hide_env_values = true, default_value = "127.0.0.1:4317", value_parser = value::address)]
+    otlp_grpc: SocketAddr,
+    /// Where to receive OTLP/HTTP
+    #[arg(long, value_name = "ADDR", env = "LONGPOLE_OTLP_HTTP", hide_env_values = true, default_value = "127.0.0.1:4318", value_parser = value::address)]
+    otlp_http: SocketAddr,
+    /// Where the pages and query APIs are
+    #[arg(long, value_name = "ADDR", env = "LONGPOLE_UI", hide_env_values = true, default_value = "127.0.0.1:16686", value_parser = value::address)]
+    ui: SocketAddr,
+    /// The path the pages are mounted at, behind a proxy
+    #[arg(long, value_name = "PATH", env = "LONGPOLE_BASE_PATH", hide_env_values = true, default_value = "/", value_parser = value::base_path)]
+    base_path: String,
+    /// When a span counts as stored: fsync, when the disk has it (survives a power cut), or os, when
+    /// the operating system has it (survives kill -9)
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "LONGPOLE_DURABILITY",
+        hide_env_values = true,
+        hide_possible_values = true,
+        default_value = "fsync"
+    )]
+    durability: DurabilityArg,
+    /// How large an export request may be, after decompression
+    #[arg(long, value_name = "BYTES", env = "LONGPOLE_MAX_REQUEST_BYTES", hide_env_values = true, default_value = "64MiB", value_parser = value::request_bytes)]
+    max_request_bytes: usize,
+    /// Also send a small shop's traffic to itself
+    #[arg(long, env = "LONGPOLE_DEMO", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new())]
+    demo: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// The OTLP/gRPC endpoint to send to
+    #[arg(long, value_name = "URL", env = "LONGPOLE_ENDPOINT", hide_env_values = true, default_value = "http://127.0.0.1:4317", value_parser = value::endpoint)]
+    endpoint: Uri,
+    /// How many requests the shop gets a second
+    #[arg(long, value_name = "NUMBER", env = "LONGPOLE_RATE", hide_env_values = true, default_value = "5", value_parser = value::rate)]
+    rate: f64,
+    /// For how long to send; until stopped when not set
+    #[arg(long, value_name = "DURATION", env = "LONGPOLE_DURATION", hide_env_values = true, value_parser = value::duration)]
+    duration: Option<Duration>,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// The form of log lines: text, or json with one object a line
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "LONGPOLE_LOG_FORMAT",
+        hide_env_values = true,
+        hide_possible_values = true,
+        default_value = "text"
+    )]
+    log_format: LogFormat,
+    /// The least severity that is logged: error, warn, info, debug or trace
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "LONGPOLE_LOG_LEVEL",
+        hide_env_values = true,
+        hide_possible_values = true,
+        default_value = "info"
+    )]
+    log_level: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DurabilityArg {
+    /// When the disk has it: survives a power cut
+    Fsync,
+    /// When the operating system has it: survives kill -9
+    Os,
+}
+
+impl From<Cli> for Invocation {
+    fn from(cli: Cli) -> Self {
+        match cli.command {
+            None => Self::Serve(cli.serve.into()),
+            Some(Command::Serve(args)) => Self::Serve(args.into()),
+            Some(Command::Demo(args)) => Self::Demo(args.into()),
+        }
+    }
+}
+
+impl From<ServeArgs> for Config {
+    fn from(args: ServeArgs) -> Self {
+        Self {
+            data_dir: args.data_dir,
+            durability: match args.durability {
+                DurabilityArg::Fsync => Durability::Fsync,
+                DurabilityArg::Os => Durability::Os,
+            },
+            otlp_grpc: args.otlp_grpc,
+            otlp_http: args.otlp_http,
+            ui: args.ui,
+            base_path: args.base_path,
+            demo: args.demo,
+            max_request_bytes: args.max_request_bytes,
+            log: args.log.into(),
+        }
+    }
+}
+
+impl From<DemoArgs> for DemoConfig {
+    fn from(args: DemoArgs) -> Self {
+        Self {
+            endpoint: args.endpoint,
+            requests_per_second: args.rate,
+            duration: args.duration,
+            log: args.log.into(),
+        }
+    }
+}
+
+impl From<LogArgs> for LogConfig {
+    fn from(args: LogArgs) -> Self {
+        Self {
+            format: args.log_format,
+            level: args.log_level,
+        }
+    }
+}

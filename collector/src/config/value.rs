@@ -1,0 +1,71 @@
+//! Reads single values; an error says what is expected.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use tonic::transport::Uri;
+
+/// Less than this holds no useful request; more than this is no request but a file.
+const REQUEST_BYTES: std::ops::RangeInclusive<u64> = 1 << 10..=1 << 30;
+const RATE: std::ops::RangeInclusive<f64> = 0.1..=500.0;
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let by_name = text
+        .strip_prefix("localhost:")
+        .and_then(|port| port.parse().ok())
+        .map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    by_name
+        .or_else(|| text.parse().ok())
+        .ok_or_else(|| "expected an IP address and a port, such as 127.0.0.1:4317".to_owned())
+}
+
+/// Reads a path for links; `/` is the empty one.
+pub(super) fn base_path(text: &str) -> Result<String, String> {
+    let path = text.strip_suffix('/').unwrap_or(text);
+    let is_segment = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    let is_path = path.is_empty() && text == "/"
+        || path
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(is_segment));
+    if is_path {
+        Ok(path.to_owned())
+    } else {
+        Err("expected a path such as /longpole, of letters, digits and -._~".to_owned())
+    }
+}
+
+pub(super) fn request_bytes(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|size: &ByteSize| REQUEST_BYTES.contains(&size.as_u64()))
+        .and_then(|size| usize::try_from(size.as_u64()).ok())
+        .ok_or_else(|| "expected a size from 1KiB to 1GiB, such as 64MiB".to_owned())
+}
+
+pub(super) fn endpoint(text: &str) -> Result<Uri, String> {
+    let uri = text
+        .parse::<Uri>()
+        .ok()
+        .filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+    uri.ok_or_else(|| "expected a URL such as http://127.0.0.1:4317".to_owned())
+}
+
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|rate| RATE.contains(rate))
+        .ok_or_else(|| "expected a number from 0.1 to 500".to_owned())
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "expected a duration such as 90s or 10m".to_owned())
+}

@@ -1,0 +1,225 @@
+//! The one way in: a request's bytes become stored spans, or a refusal that says why.
+//!
+//! Success is answered only once the store says that the spans are as durable as promised. What is
+//! on its way is counted in bytes and bounded; over the bound a client is told to come back.
+
+mod in_flight;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use longpole_proto::formats::otlp_json;
+use longpole_proto::wire::{ExportRequest, Rejections};
+use longpole_storage::{Appended, StorageError, Store};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::metrics::{Metrics, Transport};
+
+pub(crate) use in_flight::{InFlight, Reservation};
+
+/// How long a request may take in all, from its first byte to the store's word. Exporters give up
+/// after 10 s by default; this only keeps silent clients from staying.
+pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_mins(1);
+
+/// How many bytes of requests may be on their way at once, unless a few of the largest allowed
+/// requests are more.
+const IN_FLIGHT_BYTES_MAX: u64 = 256 << 20;
+
+/// Bodies larger than this are parsed off the reactor.
+const INLINE_BYTES_MAX: usize = 256 << 10;
+
+/// Why a request is refused as a whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// It is not an export request.
+    #[error("{0}")]
+    Undecodable(String),
+    /// It is too large.
+    #[error(
+        "request is over the limit of {limit_bytes} bytes after decompression; send smaller batches or raise --max-request-bytes"
+    )]
+    TooLarge { limit_bytes: usize },
+    /// It says it is something else than OTLP.
+    #[error("content type {0:?} is not supported; send application/x-protobuf or application/json")]
+    ContentType(String),
+    /// It is compressed in a way that is not understood.
+    #[error("content encoding {0:?} is not supported; send gzip or none")]
+    ContentEncoding(String),
+    /// It is OTLP, but not traces.
+    #[error("longpole takes traces, not {0}; switch the exporter of {0} off")]
+    NotTraces(&'static str),
+    /// There is nothing at the path.
+    #[error("there is nothing at {path:?}; traces go to {expected}")]
+    Path {
+        path: String,
+        expected: &'static str,
+    },
+    /// The method is not the one for the path.
+    #[error("method {0} is not allowed; traces go to POST /v1/traces")]
+    Method(String),
+    /// It is no gRPC, on the port that is for it.
+    #[error("this port takes OTLP/gRPC; send OTLP/HTTP to {http_endpoint}/v1/traces")]
+    NotGrpc { http_endpoint: String },
+    /// Too much is on its way.
+    #[error("more than {limit_bytes} bytes of requests are being worked on; try again in a second")]
+    Busy { limit_bytes: u64 },
+    /// It took too long.
+    #[error("request took longer than {} s; try again", waited.as_secs())]
+    Slow { waited: Duration },
+    /// The store failed.
+    #[error("spans cannot be stored right now; try again")]
+    Store(#[source] StorageError),
+    /// longpole is stopping.
+    #[error("longpole is stopping; try again")]
+    Closing,
+}
+
+impl From<StorageError> for Refusal {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Busy { limit_bytes, .. } => Self::Busy { limit_bytes },
+            StorageError::Closed => Self::Closing,
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// An export request's body, decompressed.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// An `ExportTraceServiceRequest` in protobuf.
+    Protobuf(Bytes),
+    /// The same in JSON.
+    Json(Bytes),
+}
+
+impl Body {
+    fn len(&self) -> usize {
+        match self {
+            Self::Protobuf(bytes) | Self::Json(bytes) => bytes.len(),
+        }
+    }
+
+    fn parse(self) -> Result<ExportRequest, Refusal> {
+        match self {
+            Self::Protobuf(bytes) => ExportRequest::parse(bytes).map_err(|error| {
+                Refusal::Undecodable(format!("request is not an OTLP export request: {error}"))
+            }),
+            Self::Json(bytes) => otlp_json::read_export_request(&bytes)
+                .map_err(|error| Refusal::Undecodable(error.to_string())),
+        }
+    }
+}
+
+/// Takes requests in, for all receivers.
+pub(crate) struct Ingest {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    in_flight: Arc<InFlight>,
+    request_bytes_max: usize,
+}
+
+impl Ingest {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        request_bytes_max: usize,
+    ) -> Self {
+        let in_flight_max = IN_FLIGHT_BYTES_MAX.max(4 * request_bytes_max as u64);
+        Self {
+            store,
+            clock,
+            metrics,
+            in_flight: InFlight::new(in_flight_max),
+            request_bytes_max,
+        }
+    }
+
+    /// How large a request may be after decompression.
+    pub(crate) fn request_bytes_max(&self) -> usize {
+        self.request_bytes_max
+    }
+
+    /// How many bytes of requests may be on their way at once.
+    pub(crate) fn in_flight_bytes_max(&self) -> u64 {
+        self.in_flight.limit_bytes()
+    }
+
+    /// Room for a request, of no bytes yet.
+    pub(crate) fn reserve(&self) -> Reservation {
+        Reservation::new(Arc::clone(&self.in_flight))
+    }
+
+    /// Stores a request's spans and returns what was refused of them. `room` must cover the body.
+    /// When the caller goes away the spans are stored and counted all the same.
+    ///
+    /// # Errors
+    /// When the request as a whole is refused; nothing of it counts as stored then.
+    pub(crate) async fn export(
+        self: &Arc<Self>,
+        transport: Transport,
+        body: Body,
+        room: Reservation,
+    ) -> Result<Rejections, Refusal> {
+        let n_bytes = body.len();
+        let (done, stored) = oneshot::channel();
+        let this = Arc::clone(self);
+        let submit = move || this.submit(transport, body, room, done);
+        let rejections = if n_bytes > INLINE_BYTES_MAX {
+            // A panic in there is a bug the client cannot mend by trying again.
+            tokio::task::spawn_blocking(submit)
+                .await
+                .map_err(|_| Refusal::Undecodable("request could not be read".to_owned()))??
+        } else {
+            submit()?
+        };
+        match stored.await {
+            Ok(Ok(_)) => Ok(rejections),
+            Ok(Err(error)) => Err(error.into()),
+            // The store dropped the completion: it is going away.
+            Err(_) => Err(Refusal::Closing),
+        }
+    }
+
+    /// Notes that a request was refused.
+    pub(crate) fn refused(&self, transport: Transport, refusal: &Refusal) {
+        self.metrics
+            .request_refused(transport, refusal, (self.clock)());
+    }
+
+    /// Parses and hands over to the store; `done` hears what came of it.
+    fn submit(
+        &self,
+        transport: Transport,
+        body: Body,
+        room: Reservation,
+        done: oneshot::Sender<Result<Appended, StorageError>>,
+    ) -> Result<Rejections, Refusal> {
+        let started = Instant::now();
+        let n_bytes = body.len();
+        let request = body.parse()?;
+        let now = (self.clock)();
+        let rejections = request.rejections().clone();
+        self.metrics
+            .request_read(transport, n_bytes, &rejections, now);
+        let metrics = Arc::clone(&self.metrics);
+        let completion = move |result: Result<Appended, StorageError>| {
+            if let Ok(appended) = &result {
+                metrics.request_stored(transport, appended.n_spans, started.elapsed());
+            }
+            drop(room);
+            // Nobody listens any more when the client has gone away.
+            drop(done.send(result));
+        };
+        if request.spans().is_empty() {
+            completion(Ok(Appended { n_spans: 0 }));
+        } else {
+            self.store.append(request, now, Box::new(completion));
+        }
+        Ok(rejections)
+    }
+}

@@ -1,0 +1,177 @@
+//! A store for tests of what is in front of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use longpole_proto::TraceId;
+use longpole_proto::UnixNanos;
+use longpole_proto::testing::{START, span_id, trace_id};
+use longpole_proto::wire::ExportRequest;
+use longpole_storage::{
+    Appended, Completion, Operation, SearchRequest, SearchResult, Stats, StorageError, Store,
+    StoredTrace,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use parking_lot::Mutex;
+use prost::Message;
+
+use crate::clock::Clock;
+use crate::ingest::Ingest;
+use crate::metrics::Metrics;
+
+/// What a [`FakeStore`] does with what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Mood {
+    /// Takes it.
+    #[default]
+    Willing,
+    /// Has too much to do.
+    Busy,
+    /// Never answers.
+    Silent,
+    /// Has lost its disk.
+    Broken,
+}
+
+/// Remembers how many spans it was given.
+#[derive(Default)]
+pub(crate) struct FakeStore {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    mood: Mood,
+    n_spans: u64,
+    is_closed: bool,
+    /// Completions nobody will call.
+    silenced: Vec<Completion>,
+}
+
+impl FakeStore {
+    pub(crate) fn new(mood: Mood) -> Arc<Self> {
+        let store = Self::default();
+        store.state.lock().mood = mood;
+        Arc::new(store)
+    }
+
+    pub(crate) fn n_spans(&self) -> u64 {
+        self.state.lock().n_spans
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().is_closed
+    }
+}
+
+impl Store for FakeStore {
+    fn append(&self, request: ExportRequest, _received: UnixNanos, done: Completion) {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return done(Err(StorageError::Closed));
+        }
+        match state.mood {
+            Mood::Willing => {
+                let n_spans = request.spans().len() as u64;
+                state.n_spans += n_spans;
+                done(Ok(Appended { n_spans }));
+            }
+            Mood::Busy => done(Err(StorageError::Busy {
+                waiting_bytes: 2,
+                limit_bytes: 1,
+            })),
+            Mood::Silent => state.silenced.push(done),
+            Mood::Broken => done(Err(StorageError::Damaged {
+                what: "the log".to_owned(),
+            })),
+        }
+    }
+
+    fn trace(&self, _trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
+        Ok(None)
+    }
+
+    fn search(&self, _request: &SearchRequest) -> Result<SearchResult, StorageError> {
+        Ok(SearchResult {
+            requests: Vec::new(),
+            matched: None,
+            complete: true,
+            next: None,
+        })
+    }
+
+    fn services(&self, _limit: usize) -> Result<Vec<String>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    fn operations(
+        &self,
+        _service: Option<&str>,
+        _limit: usize,
+    ) -> Result<Vec<Operation>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    fn stats(&self) -> Result<Stats, StorageError> {
+        match self.state.lock().mood {
+            Mood::Broken => Err(StorageError::Damaged {
+                what: "the log".to_owned(),
+            }),
+            _ => Ok(Stats {
+                n_spans: self.n_spans(),
+                ..Stats::default()
+            }),
+        }
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), StorageError> {
+        self.state.lock().is_closed = true;
+        Ok(())
+    }
+}
+
+/// A clock that stands still.
+pub(crate) fn clock() -> Clock {
+    Arc::new(|| START)
+}
+
+/// The way into a store, for requests of up to `request_bytes_max`.
+pub(crate) fn ingest(store: &Arc<FakeStore>, request_bytes_max: usize) -> Arc<Ingest> {
+    let store: Arc<dyn Store> = Arc::clone(store) as _;
+    Arc::new(Ingest::new(
+        store,
+        clock(),
+        Arc::new(Metrics::new()),
+        request_bytes_max,
+    ))
+}
+
+/// An export request of `n_good` spans and `n_bad` ones whose trace ID is all zero.
+pub(crate) fn export_request(n_good: u64, n_bad: u64) -> Bytes {
+    let span = |n: u64, trace_id: [u8; 16]| Span {
+        trace_id: trace_id.to_vec(),
+        span_id: span_id(n).to_bytes().to_vec(),
+        name: "GET /".to_owned(),
+        start_time_unix_nano: START.0,
+        end_time_unix_nano: START.0 + 1,
+        ..Span::default()
+    };
+    let good = (1..=n_good).map(|n| span(n, trace_id().to_bytes()));
+    let bad = (1..=n_bad).map(|n| span(n, [0; 16]));
+    let scope_spans = vec![ScopeSpans {
+        spans: good.chain(bad).collect(),
+        ..ScopeSpans::default()
+    }];
+    let request = ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            scope_spans,
+            ..ResourceSpans::default()
+        }],
+    };
+    request.encode_to_vec().into()
+}

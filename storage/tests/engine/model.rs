@@ -1,0 +1,267 @@
+//! Random histories against a model that keeps everything in a map and sorts it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use longpole_analysis::{Analysis, TraceSummary};
+use longpole_proto::testing::{START, any_trace};
+use longpole_proto::trace::TraceParts;
+use longpole_proto::wire::decode_traces;
+use longpole_proto::{Trace, TraceId, UnixNanos};
+use longpole_storage::{Operation, Order, SearchRequest, Store};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tempfile::TempDir;
+
+use crate::Open;
+use crate::batches::{Spans, append, id, request, sent, stored};
+
+/// How many traces a history is about; few, so that most get spans more than once.
+const N_TRACES: u64 = 6;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Spans of some traces, in one request, so many times.
+    Append(Vec<(u64, Trace)>, usize),
+    Reopen,
+    /// Reads in between, so that entries are made at different times.
+    Search(SearchRequest),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let spans = prop::collection::vec((1..=N_TRACES, any_trace(6)), 1..4);
+    prop_oneof![
+        6 => (spans, 1..3_usize).prop_map(|(traces, times)| Step::Append(traces, times)),
+        1 => Just(Step::Reopen),
+        2 => any_search().prop_map(Step::Search),
+    ]
+}
+
+fn any_search() -> impl Strategy<Value = SearchRequest> {
+    let service = prop::option::of(prop::sample::select(vec![
+        "web", "shop", "stock", "bank", "none",
+    ]));
+    let operation = prop::option::of(prop::sample::select(vec!["a", "b", "c", "none"]));
+    let orders = vec![Order::Slowest, Order::Newest, Order::Spans, Order::Errors];
+    let nanos = || prop::option::weighted(0.3, (0..60_u64).prop_map(|ms| ms * 1_000_000));
+    (
+        service,
+        operation,
+        nanos(),
+        nanos(),
+        nanos(),
+        nanos(),
+        prop::sample::select(orders),
+        1..5_usize,
+    )
+        .prop_map(
+            |(service, operation, min_nanos, max_nanos, from, to, order, limit)| SearchRequest {
+                service: service.map(str::to_owned),
+                operation: operation.map(str::to_owned),
+                min_nanos,
+                max_nanos,
+                from: from.map(|nanos| START.plus_nanos(nanos)),
+                to: to.map(|nanos| START.plus_nanos(nanos)),
+                order,
+                limit,
+                after: None,
+                count: true,
+            },
+        )
+}
+
+/// What was acknowledged.
+#[derive(Default)]
+struct Model {
+    /// By trace: its messages joined, and its spans.
+    traces: BTreeMap<TraceId, (Vec<u8>, Spans)>,
+    n_spans: u64,
+}
+
+impl Model {
+    fn append(&mut self, store: &dyn Store, traces: &[(u64, Trace)]) {
+        let parts: Vec<(TraceId, TraceParts)> = traces
+            .iter()
+            .map(|(n, trace)| (id(*n), parts_of(trace)))
+            .collect();
+        let request = request(parts.iter().map(|(trace_id, parts)| (*trace_id, parts)));
+        let appended = append(store, request.clone()).expect("acknowledged");
+        let n_spans: usize = traces.iter().map(|(_, trace)| trace.len()).sum();
+        assert_eq!(appended.n_spans, n_spans as u64);
+        self.n_spans += n_spans as u64;
+        for (trace_id, message) in request.by_trace() {
+            let (messages, spans) = self.traces.entry(trace_id).or_default();
+            messages.extend_from_slice(&message);
+            for (span, count) in sent(&request, trace_id) {
+                *spans.entry(span).or_default() += count;
+            }
+        }
+    }
+
+    fn traces(&self) -> Vec<Trace> {
+        self.traces
+            .iter()
+            .map(|(trace_id, (messages, _))| {
+                let parts = decode_traces(*trace_id, messages).expect("TracesData");
+                Trace::new(*trace_id, parts).expect("spans")
+            })
+            .collect()
+    }
+
+    fn search(&self, request: &SearchRequest) -> Vec<TraceSummary> {
+        let mut found: Vec<TraceSummary> = self
+            .traces()
+            .iter()
+            .filter(|trace| {
+                (0..trace.len()).any(|at| {
+                    request
+                        .service
+                        .as_deref()
+                        .is_none_or(|service| trace.service(at) == service)
+                        && request
+                            .operation
+                            .as_deref()
+                            .is_none_or(|name| trace.span(at).name == name)
+                })
+            })
+            .map(|trace| Analysis::of(trace).summary(trace))
+            .filter(|summary| {
+                request
+                    .min_nanos
+                    .is_none_or(|min| summary.duration_nanos >= min)
+                    && request
+                        .max_nanos
+                        .is_none_or(|max| summary.duration_nanos <= max)
+                    && request.from.is_none_or(|from| summary.start >= from)
+                    && request.to.is_none_or(|to| summary.start < to)
+            })
+            .collect();
+        found.sort_by_key(|summary| {
+            let key = match request.order {
+                Order::Slowest => summary.duration_nanos,
+                Order::Newest => summary.start.0,
+                Order::Spans => summary.n_spans,
+                Order::Errors => summary.n_errors,
+            };
+            (std::cmp::Reverse(key), summary.trace_id)
+        });
+        found
+    }
+
+    fn operations(&self) -> BTreeSet<Operation> {
+        let mut operations = BTreeSet::new();
+        for trace in self.traces() {
+            for (at, span) in trace.spans().iter().enumerate() {
+                operations.insert(Operation {
+                    service: trace.service(at).to_owned(),
+                    name: span.name.clone(),
+                });
+            }
+        }
+        operations
+    }
+}
+
+fn parts_of(trace: &Trace) -> TraceParts {
+    TraceParts {
+        spans: trace.spans().to_vec(),
+        resources: trace.resources().to_vec(),
+        scopes: trace.scopes().to_vec(),
+    }
+}
+
+/// All pages of a search, joined.
+fn pages(store: &dyn Store, request: &SearchRequest) -> Vec<TraceSummary> {
+    let mut request = request.clone();
+    let mut found = Vec::new();
+    let mut matched = None;
+    loop {
+        let result = store.search(&request).expect("the store searches");
+        assert!(result.complete);
+        assert!(result.requests.len() <= request.limit);
+        assert_eq!(result.matched, matched.or(result.matched));
+        matched = result.matched;
+        found.extend(result.requests);
+        match result.next {
+            Some(next) => request.after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(matched, Some(found.len() as u64));
+    found
+}
+
+pub(crate) fn any_history_reads_like_its_model(open: Open) {
+    let history = (
+        prop::collection::vec(any_step(), 1..14),
+        prop::collection::vec(any_search(), 6),
+    );
+    let config = ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    TestRunner::new(config)
+        .run(&history, |(steps, searches)| {
+            let dir = TempDir::new().expect("a directory");
+            let mut store = open(dir.path()).expect("a store");
+            let mut model = Model::default();
+            for step in &steps {
+                match step {
+                    Step::Append(traces, times) => {
+                        for _ in 0..*times {
+                            model.append(&*store, traces);
+                        }
+                    }
+                    Step::Reopen => {
+                        drop(store);
+                        store = open(dir.path()).expect("a store");
+                    }
+                    Step::Search(search) => {
+                        prop_assert_eq!(pages(&*store, search), model.search(search));
+                    }
+                }
+            }
+            check(&store, &model, &searches)
+        })
+        .expect("the store is like its model");
+}
+
+fn check(
+    store: &Arc<dyn Store>,
+    model: &Model,
+    searches: &[SearchRequest],
+) -> Result<(), TestCaseError> {
+    for search in searches {
+        prop_assert_eq!(
+            pages(&**store, search),
+            model.search(search),
+            "{:?}",
+            search
+        );
+    }
+    for (trace_id, (_, spans)) in &model.traces {
+        prop_assert_eq!(&stored(&**store, *trace_id), spans);
+        let trace = store
+            .trace(*trace_id)
+            .expect("the store reads")
+            .expect("a trace");
+        prop_assert_eq!(trace.last_received, UnixNanos(1));
+    }
+    let operations: Vec<Operation> = model.operations().into_iter().collect();
+    let services: BTreeSet<String> = operations.iter().map(|of| of.service.clone()).collect();
+    prop_assert_eq!(
+        store.operations(None, 100).expect("the store lists"),
+        operations
+    );
+    prop_assert_eq!(
+        store.services(100).expect("the store lists"),
+        services.into_iter().collect::<Vec<_>>()
+    );
+    let stats = store.stats().expect("the store counts");
+    prop_assert_eq!(
+        (stats.n_traces, stats.n_spans),
+        (model.traces.len() as u64, model.n_spans)
+    );
+    Ok(())
+}
