@@ -115,7 +115,7 @@ fn found(
         .map(|result| result.requests.as_slice())
         .unwrap_or_default();
     let heading = match result {
-        None => "This search means nothing".to_owned(),
+        None => "This search is not understood".to_owned(),
         Some(result) => heading(form, requests.len(), result.matched),
     };
     let page = SearchPage {

@@ -5,7 +5,7 @@ use longpole_analysis::format::{count, duration, label, percent, span_label};
 use crate::Urls;
 use crate::palette::Palette;
 use crate::site::Loaded;
-use crate::timeline::{Bar, Label, Percent, Place, Row, RowKind, Timeline, Toggle, Under};
+use crate::timeline::{Bar, Label, Node, Percent, Place, Row, RowKind, Timeline, Toggle, Under};
 use crate::trace_view::{SpanRefs, TraceView};
 
 /// Where rows come from.
@@ -166,6 +166,10 @@ impl Context<'_> {
             }
         }
         view.label = label_view(&row.bar, &view);
+        if let (None, Some(label)) = (view.bar, &view.label) {
+            // What is said contains what is seen.
+            view.bar_label = format!("{}, {}", label.text, view.bar_label);
+        }
         view
     }
 
@@ -182,15 +186,24 @@ impl Context<'_> {
                 view.sign = "▾";
                 view.sign_label = "close";
                 let closed = self.view.with_closed(self.refs.node(node));
-                view.sign_href = Some(self.urls.trace_view(trace_id, &closed));
+                view.sign_href = Some(self.urls.trace_view(trace_id, &closed) + &self.anchor(node));
             }
             Toggle::Expand(expansion) => {
                 view.expanded = Some(false);
                 view.sign = "▸";
                 view.sign_label = "open";
                 let open = self.view.with_open(self.refs.expansion(expansion));
-                view.sign_href = Some(self.urls.trace_view(trace_id, &open));
+                view.sign_href =
+                    Some(self.urls.trace_view(trace_id, &open) + &self.anchor(expansion.node));
             }
+        }
+    }
+
+    /// Where on the page a row is, so that opening it does not lose one's place.
+    fn anchor(&self, node: Node) -> String {
+        match node {
+            Node::Span(span_idx) => Urls::row(self.refs.name(span_idx)),
+            Node::Top | Node::Missing => String::new(),
         }
     }
 
@@ -210,9 +223,6 @@ impl Context<'_> {
         view.class.push(' ');
         view.class.push_str(&self.palette.class(service));
         view.id = Urls::row_id(name);
-        if let Some(href) = &mut view.sign_href {
-            href.push_str(&Urls::row(name));
-        }
         view.href =
             Some(self.urls.trace_view(trace.id(), &self.view.with_span(name)) + &Urls::row(name));
         view.service = label(service).into_owned();
