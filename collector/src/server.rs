@@ -31,10 +31,19 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let addresses = listeners.addresses()?;
+    let urls = Urls::new(&config.base_path)?;
     // Stops the parts; also when one of them fails, which must not cancel the caller's token.
     let stop = shutdown.child_token();
-    let mut parts = start(config, listeners, addresses, &store, &clock, &stop);
-    banner::announce(config, addresses);
+    let mut parts = start(
+        config,
+        urls.clone(),
+        listeners,
+        addresses,
+        &store,
+        &clock,
+        &stop,
+    );
+    banner::announce(config, &urls, addresses);
     warn_when_exposed(addresses);
 
     let failed = tokio::select! {
@@ -51,6 +60,7 @@ pub(crate) async fn serve(
 
 fn start(
     config: &Config,
+    urls: Urls,
     listeners: Listeners,
     addresses: Addresses,
     store: &Arc<dyn Store>,
@@ -83,7 +93,7 @@ fn start(
 
     let pages = longpole_ui::router(UiState {
         store: Arc::clone(store),
-        urls: Urls::default(),
+        urls,
         clock: Arc::clone(clock),
         receivers: receiver_status(addresses, Arc::clone(&metrics)),
     });
@@ -180,3 +190,6 @@ async fn close(store: Arc<dyn Store>, stopping: Instant) -> Result<(), RunError>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
