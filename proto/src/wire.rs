@@ -4,17 +4,24 @@
 //! what is stored is what was sent, unknown fields included. Where protobuf leaves a choice (a
 //! message sent in two halves, a field sent twice, any order of fields) the reading is prost's.
 
+mod by_trace;
 mod decode;
 mod encode;
+pub(crate) mod group;
 mod reader;
 mod rejections;
 mod request;
+#[cfg(test)]
+pub(crate) mod samples;
 mod span;
+#[cfg(test)]
+mod tests;
 
+pub use by_trace::ByTrace;
 pub use decode::{VALUE_DEPTH_MAX, decode_traces};
 pub use encode::{encode_traces, to_messages};
 pub use rejections::{RejectReason, Rejections};
-pub use request::{ByTrace, ExportRequest, SPREAD_BYTES_MAX};
+pub use request::{ExportRequest, SPREAD_BYTES_MAX};
 pub use span::SpanSlice;
 
 /// Why bytes are not a protobuf message of the expected shape. Positions count from the first byte

@@ -12,7 +12,7 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// The data directory was written by another version.
-    #[error("data directory {} has format {found}, this longpole reads {expected}", path.display())]
+    #[error("data directory {} has format {found:?}, this longpole reads {expected:?}", path.display())]
     Format {
         /// The directory.
         path: PathBuf,
@@ -50,6 +50,27 @@ pub enum StorageError {
         waiting_bytes: u64,
         /// How much may.
         limit_bytes: u64,
+    },
+    /// Something is larger than the store takes or gives; trying again does not help.
+    #[error("{what} has {bytes} bytes, the limit is {limit_bytes}")]
+    TooLarge {
+        /// What: `export request`, `trace`.
+        what: &'static str,
+        /// How large it is, at least.
+        bytes: u64,
+        /// How large it may be.
+        limit_bytes: u64,
+    },
+    /// The directory holds files that are not longpole's.
+    #[error(
+        "{} holds {found:?} and no FORMAT file, so it is no data directory of longpole; choose an empty one",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// One of the files in it.
+        found: String,
     },
     /// The store is shutting down.
     #[error("the store is closed")]

@@ -4,7 +4,10 @@
 //! `kill -9`, and with [`Durability::Fsync`] after a power cut.
 
 mod error;
+mod sled;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use error::StorageError;
 pub use store::{
@@ -19,6 +22,7 @@ use std::sync::Arc;
 /// # Errors
 /// When the directory cannot be used, belongs to another running process, or holds another
 /// version's format.
-pub fn open(_config: &StoreConfig) -> Result<Arc<dyn Store>, StorageError> {
-    todo!()
+pub fn open(config: &StoreConfig) -> Result<Arc<dyn Store>, StorageError> {
+    let files: Arc<dyn sled::files::Files> = Arc::new(sled::files::OsFiles);
+    Ok(Arc::new(sled::SledStore::open(config, &files)?))
 }

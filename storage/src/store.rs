@@ -35,8 +35,8 @@ pub struct Appended {
     pub n_spans: u64,
 }
 
-/// Called once when the promised durability holds, or never will; from the store's own thread, so
-/// it must not block.
+/// Called once when the promised durability holds, or never will; from the store's own thread (or
+/// within [`Store::append`] when it refuses at once), so it must not block or call the store.
 pub type Completion = Box<dyn FnOnce(Result<Appended, StorageError>) + Send>;
 
 /// A stored trace.
@@ -126,6 +126,8 @@ pub struct Stats {
     pub log_bytes: u64,
     /// How much waits to be written, in bytes.
     pub waiting_bytes: u64,
+    /// How many stretches of the log and traces could not be read since it was opened.
+    pub n_damaged: u64,
 }
 
 /// Keeps traces. All methods may be called from any thread; those that read block on the disk.

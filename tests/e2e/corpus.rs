@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use longpole_proto::{SpanId, TraceId};
 use longpole_tests::corpus::{Recording, fixtures};
 use longpole_tests::{Client, Server};
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -18,8 +19,8 @@ async fn every_recorded_trace_is_accepted_or_refused_with_a_reason_and_opens_as_
     let mut opened = BTreeSet::new();
     for recording in &recordings {
         for trace in send(server.client(), recording).await {
-            if opened.insert(trace.clone()) {
-                check(server.client(), &recording.name, &trace).await;
+            if opened.insert(trace) {
+                check(server.client(), &recording.name, trace).await;
             }
         }
     }
@@ -32,26 +33,26 @@ async fn every_recorded_trace_is_accepted_or_refused_with_a_reason_and_opens_as_
 }
 
 /// Sends a recording and gives the ids of the traces of which something was accepted.
-async fn send(client: &Client, recording: &Recording) -> BTreeSet<String> {
+async fn send(client: &Client, recording: &Recording) -> BTreeSet<TraceId> {
     let name = &recording.name;
     let mut traces = BTreeSet::new();
     for body in &recording.requests {
         let request = ExportTraceServiceRequest::decode(body.clone()).expect("a recorded request");
-        let ids: Vec<(Vec<u8>, Vec<u8>)> = request
+        let ids: Vec<Option<TraceId>> = request
             .resource_spans
             .iter()
             .flat_map(|resource| &resource.scope_spans)
             .flat_map(|scope| &scope.spans)
-            .map(|span| (span.trace_id.clone(), span.span_id.clone()))
+            .map(|span| {
+                let trace_id = TraceId::from_slice(&span.trace_id).ok()?;
+                SpanId::from_slice(&span.span_id).ok().map(|_| trace_id)
+            })
             .collect();
         let reply = client
             .post(&[("content-type", "application/x-protobuf")], body.clone())
             .await;
         let response: ExportTraceServiceResponse = reply.expect(200).message();
-        let n_invalid = ids
-            .iter()
-            .filter(|(trace, span)| !is_id(trace, 16) || !is_id(span, 8))
-            .count();
+        let n_invalid = ids.iter().filter(|id| id.is_none()).count();
         if let Some(partial) = response.partial_success {
             assert_eq!(
                 usize::try_from(partial.rejected_spans),
@@ -70,21 +71,12 @@ async fn send(client: &Client, recording: &Recording) -> BTreeSet<String> {
         } else {
             assert_eq!(n_invalid, 0, "{name} has spans without an ID");
         }
-        let valid = ids
-            .into_iter()
-            .filter(|(trace, span)| is_id(trace, 16) && is_id(span, 8));
-        traces.extend(
-            valid.map(|(trace, _)| trace.iter().map(|byte| format!("{byte:02x}")).collect()),
-        );
+        traces.extend(ids.into_iter().flatten());
     }
     traces
 }
 
-fn is_id(bytes: &[u8], length: usize) -> bool {
-    bytes.len() == length && bytes.iter().any(|&byte| byte != 0)
-}
-
-async fn check(client: &Client, name: &str, trace: &str) {
+async fn check(client: &Client, name: &str, trace: TraceId) {
     let page = client.get(&format!("/trace/{trace}")).await;
     assert_eq!(page.status, 200, "{name} {trace}");
     let html = page.html();

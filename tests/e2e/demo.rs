@@ -1,28 +1,13 @@
 //! The demo: what a new user sees first.
 
+use longpole_tests::Server;
 use longpole_tests::spans::MS;
-use longpole_tests::{Server, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demos_slow_checkout_is_explained_in_words() {
     let server = Server::start_with(|config| config.demo = true).await;
     let client = server.client();
-    let request = eventually("the request of 390 ms", async || {
-        let found = client
-            .get("/api/v1/search?min=385ms&max=395ms")
-            .await
-            .expect(200)
-            .json();
-        let requests = found["requests"].as_array()?;
-        requests
-            .iter()
-            .find(|request| {
-                // All services have sent their part.
-                request["slowestHop"]["service"] == "inventory" && request["incomplete"] == false
-            })
-            .cloned()
-    })
-    .await;
+    let request = client.slow_checkout().await;
     assert_eq!(request["durationNanos"], 390 * MS);
     assert_eq!(request["slowestHop"]["nanos"], 200 * MS);
 

@@ -13,6 +13,8 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use scraper::Html;
 
+use crate::eventually;
+
 /// The media type of protobuf over HTTP.
 const PROTOBUF: &str = "application/x-protobuf";
 
@@ -163,6 +165,26 @@ impl Client {
     /// When the connection broke before an answer.
     pub async fn get(&self, path: &str) -> Reply {
         self.try_get(path, &[]).await.expect("the server answers")
+    }
+
+    /// Waits for the demo's checkout of 390 ms to be whole, and gives what the search says of it.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn slow_checkout(&self) -> serde_json::Value {
+        eventually("the demo's checkout of 390 ms", async || {
+            let found = self
+                .get("/api/v1/search?min=385ms&max=395ms")
+                .await
+                .expect(200)
+                .json();
+            // The services' parts come one by one; with the last one the hop is known.
+            let is_whole = |request: &&serde_json::Value| {
+                request["incomplete"] == false && request["slowestHop"]["service"] == "inventory"
+            };
+            found["requests"].as_array()?.iter().find(is_whole).cloned()
+        })
+        .await
     }
 
     /// A stored trace as OTLP; `None` when there is none.

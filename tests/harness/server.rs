@@ -1,26 +1,25 @@
 //! A real server in this process, on free ports.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 
-use longpole::{Config, Listeners};
+use longpole::{Addresses, Config, Listeners};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, block_in_place};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Client, eventually};
+use crate::{Client, DEADLINE, eventually};
 
-/// A running server with a data directory of its own, which is removed when it is dropped.
+/// A running server with a data directory of its own. When it is dropped, it is stopped and the
+/// directory is removed; that takes a runtime with several threads.
 #[derive(Debug)]
 pub struct Server {
     client: Client,
-    grpc: SocketAddr,
-    http: SocketAddr,
-    ui: SocketAddr,
-    shutdown: CancellationToken,
-    running: JoinHandle<()>,
+    addresses: Addresses,
     config: Config,
+    // Dropped in this order: nothing writes where nothing is.
+    running: Running,
     data_dir: TempDir,
 }
 
@@ -40,38 +39,27 @@ impl Server {
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let data_dir = TempDir::new().expect("a temporary directory can be made");
         let mut config = Config::with_data_dir(data_dir.path().join("data"));
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        (config.otlp_grpc, config.otlp_http, config.ui) = (free, free, free);
         change(&mut config);
         Self::start_on(data_dir, config).await
     }
 
-    async fn start_on(data_dir: TempDir, mut config: Config) -> Self {
-        let (grpc, http, ui) = (listener().await, listener().await, listener().await);
-        config.otlp_grpc = address(&grpc);
-        config.otlp_http = address(&http);
-        config.ui = address(&ui);
-        let shutdown = CancellationToken::new();
-        let running = tokio::spawn({
-            let (config, shutdown) = (config.clone(), shutdown.clone());
-            async move {
-                let listeners = Listeners { grpc, http, ui };
-                longpole::run(config, listeners, shutdown)
-                    .await
-                    .expect("the server runs and stops");
-            }
-        });
+    async fn start_on(data_dir: TempDir, config: Config) -> Self {
+        let listeners = Listeners::bind(&config).await.expect("ports are free");
+        let addresses = listeners.addresses().expect("bound sockets have addresses");
+        let running = Running::new(config.clone(), listeners);
+        let client = Client::new(addresses.otlp_http, addresses.ui);
         let server = Self {
-            client: Client::new(config.otlp_http, config.ui),
-            grpc: config.otlp_grpc,
-            http: config.otlp_http,
-            ui: config.ui,
-            shutdown,
-            running,
+            client,
+            addresses,
             config,
+            running,
             data_dir,
         };
         eventually("the server to be ready", async || {
             assert!(
-                !server.running.is_finished(),
+                !server.running.task.is_finished(),
                 "the server ended before it was ready"
             );
             server
@@ -91,60 +79,70 @@ impl Server {
 
     /// Its OTLP/gRPC endpoint.
     pub fn grpc_endpoint(&self) -> String {
-        format!("http://{}", self.grpc)
+        self.addresses.grpc_endpoint()
     }
 
     /// Its OTLP/HTTP endpoint.
     pub fn http_endpoint(&self) -> String {
-        format!("http://{}", self.http)
+        self.addresses.http_endpoint()
     }
 
     /// The URL of a path of its pages.
     pub fn ui_url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.ui)
+        self.addresses.ui_endpoint() + path
     }
 
-    /// Where it keeps everything.
-    pub fn data_dir(&self) -> &Path {
-        &self.config.data_dir
-    }
-
-    /// Asks it to stop; [`Self::stop`] and [`Self::restart`] wait for that.
-    pub fn begin_stop(&self) {
-        self.shutdown.cancel();
-    }
-
-    /// Stops it as SIGTERM does, and gives its data directory's keeper.
+    /// Stops it as SIGTERM does.
     ///
     /// # Panics
     /// When it did not stop well.
-    pub async fn stop(self) -> TempDir {
-        self.shutdown.cancel();
-        self.running
-            .await
-            .expect("the server stops without a panic");
-        self.data_dir
+    pub async fn stop(mut self) {
+        self.running.stop().await;
     }
 
     /// Stops it as SIGTERM does, and starts another one on the same data.
     ///
     /// # Panics
     /// When it did not stop well or does not become ready again.
-    pub async fn restart(self) -> Self {
-        let config = self.config.clone();
-        let data_dir = self.stop().await;
-        Self::start_on(data_dir, config).await
+    pub async fn restart(mut self) -> Self {
+        self.running.stop().await;
+        Self::start_on(self.data_dir, self.config).await
     }
 }
 
-async fn listener() -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("a port is free")
+/// The server's task.
+#[derive(Debug)]
+struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
 }
 
-fn address(listener: &TcpListener) -> SocketAddr {
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
+impl Running {
+    fn new(config: Config, listeners: Listeners) -> Self {
+        let shutdown = CancellationToken::new();
+        let token = shutdown.clone();
+        let task = tokio::spawn(async move {
+            let ended = longpole::run(config, listeners, token).await;
+            ended.expect("the server runs and stops");
+        });
+        Self { shutdown, task }
+    }
+
+    async fn stop(&mut self) {
+        self.shutdown.cancel();
+        let stopped = timeout(DEADLINE, &mut self.task).await;
+        stopped
+            .expect("the server stops in time")
+            .expect("the server stops without a panic");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        if !self.task.is_finished() {
+            // How it ends is for `stop` to check.
+            block_in_place(|| Handle::current().block_on(timeout(DEADLINE, &mut self.task))).ok();
+        }
+    }
 }

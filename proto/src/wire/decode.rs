@@ -21,7 +21,8 @@ pub const VALUE_DEPTH_MAX: usize = 24;
 /// of other traces than `trace_id` and spans an [`ExportRequest`](super::ExportRequest) would
 /// refuse are left out; resources and scopes that are equal byte for byte, their schema URLs
 /// included, are one. Text that is not UTF-8 gets replacement characters; a damaged field inside a
-/// span or resource ends that message there.
+/// span or resource ends that message there. A trace made of nothing but empty attributes, events
+/// and links takes up to 45 times its bytes in memory: who calls bounds the bytes.
 ///
 /// # Errors
 /// When the bytes are not a `TracesData` at all: broken outside of any span, resource or scope.

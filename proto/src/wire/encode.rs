@@ -1,7 +1,5 @@
 //! Traces written as OTLP messages, for what makes traces itself: the demo, imports, tests.
 
-use std::collections::HashMap;
-
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
@@ -11,6 +9,7 @@ use opentelemetry_proto::tonic::trace::v1 as otlp;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, TracesData};
 use prost::Message as _;
 
+use super::group::{OfResource, OfScope, by_resource};
 use crate::trace::TraceParts;
 use crate::{
     AttributeValue, Attributes, Event, Link, Resource, Scope, Span, Status, Trace, TraceId,
@@ -37,34 +36,27 @@ fn messages(
     resources: &[Resource],
     scopes: &[Scope],
 ) -> Vec<ResourceSpans> {
-    let mut messages: Vec<ResourceSpans> = Vec::new();
-    let mut by_resource: HashMap<u32, usize> = HashMap::new();
-    let mut by_scope: HashMap<(u32, u32), usize> = HashMap::new();
-    for span in spans {
-        let resource = &resources[span.resource_idx as usize];
-        let at = *by_resource.entry(span.resource_idx).or_insert_with(|| {
-            messages.push(ResourceSpans {
-                resource: to_resource(resource),
-                scope_spans: Vec::new(),
-                schema_url: resource.schema_url.clone(),
-            });
-            messages.len() - 1
-        });
-        let scope_spans = &mut messages[at].scope_spans;
-        let scope = &scopes[span.scope_idx as usize];
-        let at = *by_scope
-            .entry((span.resource_idx, span.scope_idx))
-            .or_insert_with(|| {
-                scope_spans.push(ScopeSpans {
-                    scope: to_scope(scope),
-                    spans: Vec::new(),
-                    schema_url: scope.schema_url.clone(),
-                });
-                scope_spans.len() - 1
-            });
-        scope_spans[at].spans.push(to_span(trace_id, span));
-    }
-    messages
+    let scope_spans = |group: OfScope| {
+        let scope = &scopes[group.scope_idx as usize];
+        ScopeSpans {
+            scope: to_scope(scope),
+            spans: group
+                .spans
+                .into_iter()
+                .map(|at| to_span(trace_id, &spans[at]))
+                .collect(),
+            schema_url: scope.schema_url.clone(),
+        }
+    };
+    let resource_spans = |group: OfResource| {
+        let resource = &resources[group.resource_idx as usize];
+        ResourceSpans {
+            resource: to_resource(resource),
+            scope_spans: group.scopes.into_iter().map(scope_spans).collect(),
+            schema_url: resource.schema_url.clone(),
+        }
+    };
+    by_resource(spans).into_iter().map(resource_spans).collect()
 }
 
 fn to_resource(from: &Resource) -> Option<resource::Resource> {

@@ -1,0 +1,165 @@
+//! The sled database: its trees, its panics made errors, and what makes it durable.
+//!
+//! sled reports damage by panicking, and goes on failing after the first failed write. So every use
+//! of it goes through [`guarded`], and whoever gets an error gives the engine up; the log has what
+//! sled lost. Its `flush` reaches the operating system only, and values over 128 KiB go to blob
+//! files it never syncs: [`Db::sync`] does that.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sled::{Mode, Tree};
+
+use super::files::Files;
+use super::io_error;
+use crate::StorageError;
+
+/// How much memory sled's cache takes. It holds pages, not values: more helps only long scans.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// How long to wait for sled's own lock on a database that was just closed: its threads hold the
+/// file a moment longer. No other process can have it, the data directory is ours.
+const UNLOCK_WAITS: u32 = 100;
+
+/// How long to wait each time.
+const UNLOCK_WAIT: Duration = Duration::from_millis(20);
+
+/// An open database.
+#[derive(Debug)]
+pub(super) struct Db {
+    /// `trace ID 16 | sequence 8 | piece 4` (big-endian) to a piece of a chunk.
+    pub(super) chunks: Tree,
+    /// `trace ID 16` to its entry.
+    pub(super) summaries: Tree,
+    /// Service and span name to nothing.
+    pub(super) operations: Tree,
+    /// `trace ID 16` to nothing: traces whose entry was behind at the last checkpoint.
+    pub(super) stale: Tree,
+    /// Names to numbers.
+    pub(super) meta: Tree,
+    sled: sled::Db,
+    dir: PathBuf,
+}
+
+/// What earlier calls of [`Db::sync`] made durable for good.
+#[derive(Debug, Default)]
+pub(super) struct Synced {
+    /// Blob files never change once they are written.
+    blobs: HashSet<PathBuf>,
+}
+
+impl Db {
+    /// Opens the database in `dir`, making it when it is not there.
+    ///
+    /// # Errors
+    /// When the disk fails or the database is damaged.
+    pub(super) fn open(dir: &Path) -> Result<Self, StorageError> {
+        let config = sled::Config::new()
+            .path(dir)
+            .mode(Mode::HighThroughput)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None);
+        let open = || {
+            let sled = config.open()?;
+            Ok(Self {
+                chunks: sled.open_tree("chunks")?,
+                summaries: sled.open_tree("summaries")?,
+                operations: sled.open_tree("operations")?,
+                stale: sled.open_tree("stale")?,
+                meta: sled.open_tree("meta")?,
+                sled,
+                dir: dir.to_owned(),
+            })
+        };
+        for _ in 0..UNLOCK_WAITS {
+            match catch_unwind(AssertUnwindSafe(open)) {
+                Ok(Ok(db)) => return Ok(db),
+                Ok(Err(error)) if is_locked(&error) => std::thread::sleep(UNLOCK_WAIT),
+                Ok(Err(sled::Error::Io(source))) => return Err(io_error("open", dir)(source)),
+                Ok(Err(error)) => return Err(damaged(dir, &error.to_string())),
+                Err(panic) => return Err(damaged(dir, panic_text(&*panic))),
+            }
+        }
+        Err(StorageError::InUse {
+            path: dir.to_owned(),
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes everything written so far durable. Only one thread may do so at a time: two flushes
+    /// at once can wait for each other for ever (sled#1308).
+    ///
+    /// # Errors
+    /// When sled or the disk fails.
+    pub(super) fn sync(&self, files: &dyn Files, synced: &mut Synced) -> Result<(), StorageError> {
+        let blob_dir = self.dir.join("blobs");
+        let list_blobs = || files.list(&blob_dir).map_err(io_error("list", &blob_dir));
+        // A blob that is there before the flush is whole behind it.
+        let whole: HashSet<PathBuf> = list_blobs()?.into_iter().collect();
+        guarded(|| self.sled.flush())?;
+        let sync_file = |path: &Path| match files.sync_file(path) {
+            // sled removed it in the meantime.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(io_error("sync", path)),
+        };
+        let blobs = list_blobs()?;
+        for path in blobs.iter().filter(|path| !synced.blobs.contains(*path)) {
+            sync_file(path)?;
+        }
+        for path in files.list(&self.dir).map_err(io_error("list", &self.dir))? {
+            if path != blob_dir {
+                sync_file(&path)?;
+            }
+        }
+        for dir in [&blob_dir, &self.dir] {
+            files.sync_dir(dir).map_err(io_error("sync", dir))?;
+        }
+        synced.blobs = blobs
+            .into_iter()
+            .filter(|path| whole.contains(path))
+            .collect();
+        Ok(())
+    }
+}
+
+/// Uses sled, making its errors and panics errors of the store.
+///
+/// # Errors
+/// When sled fails or panics.
+pub(super) fn guarded<T>(use_sled: impl FnOnce() -> sled::Result<T>) -> Result<T, StorageError> {
+    match catch_unwind(AssertUnwindSafe(use_sled)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(StorageError::Engine(Box::new(error))),
+        Err(panic) => Err(StorageError::Engine(panic_text(&*panic).into())),
+    }
+}
+
+fn is_locked(error: &sled::Error) -> bool {
+    // sled has no kind of its own for this.
+    matches!(error, sled::Error::Io(source) if source.to_string().contains("could not acquire lock"))
+}
+
+fn damaged(dir: &Path, cause: &str) -> StorageError {
+    StorageError::Damaged {
+        what: format!(
+            "the database in {} cannot be opened ({cause}); restore it from a backup, or move {} away to start \
+             with the spans that are still in the log",
+            dir.display(),
+            dir.display()
+        ),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("sled panicked")
+}

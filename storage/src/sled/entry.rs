@@ -1,0 +1,294 @@
+//! Entries: what search reads of a trace, one value each in the tree `summaries`.
+//!
+//! An entry is three postcard records one behind the other, read only as far as a search needs
+//! them: the [`Head`] that orders and filters, the [`Labels`] that name services and operations,
+//! the summary that is shown. Whatever the trace holds, an entry stays small: texts, services and
+//! labels are bounded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use longpole_analysis::{Analysis, TraceSummary};
+use longpole_proto::{Trace, UnixNanos};
+use serde::{Deserialize, Serialize};
+
+use crate::{Operation, StorageError};
+
+/// How much of a service's or span's name is kept, in bytes: they are told apart by that much.
+pub(super) const NAME_BYTES_MAX: usize = 512;
+
+/// How many services a summary names.
+const SUMMARY_SERVICES_MAX: usize = 64;
+
+/// How many bytes of names an entry's labels hold; a trace with more is read whole when a search
+/// asks for a name.
+const LABELS_BYTES_MAX: usize = 8 << 10;
+
+/// What a search orders by and filters with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) duration_nanos: u64,
+    pub(super) start: UnixNanos,
+    pub(super) n_spans: u64,
+    pub(super) n_errors: u64,
+    /// Duplicates included, unlike the others.
+    pub(super) n_stored: u64,
+}
+
+/// The services and operations of a trace, by service.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Labels<'a> {
+    #[serde(borrow)]
+    services: Vec<(&'a str, Vec<&'a str>)>,
+    /// Whether it is all of them.
+    is_complete: bool,
+}
+
+/// What a search asks of a trace's names, cut as they are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names<'a> {
+    service: Option<&'a str>,
+    operation: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// The names to look for; `None` when any trace will do.
+    pub(super) fn new(service: Option<&'a str>, operation: Option<&'a str>) -> Option<Self> {
+        (service.is_some() || operation.is_some()).then(|| Self {
+            service: service.map(cut),
+            operation: operation.map(cut),
+        })
+    }
+
+    fn is_match(&self, service: &str, operations: &[&str]) -> bool {
+        self.service.is_none_or(|wanted| wanted == service)
+            && self
+                .operation
+                .is_none_or(|wanted| operations.contains(&wanted))
+    }
+
+    /// Whether a trace that is there whole has them.
+    pub(super) fn is_in(&self, trace: &Trace) -> bool {
+        trace
+            .spans()
+            .iter()
+            .enumerate()
+            .any(|(span_idx, span)| self.is_match(cut(trace.service(span_idx)), &[cut(&span.name)]))
+    }
+}
+
+impl Labels<'_> {
+    /// Whether the trace has the names; `None` when it must be read to know.
+    pub(super) fn has(&self, names: &Names<'_>) -> Option<bool> {
+        let has = self
+            .services
+            .iter()
+            .any(|(service, operations)| names.is_match(service, operations));
+        (has || self.is_complete).then_some(has)
+    }
+}
+
+/// Makes the entry of a trace.
+pub(super) fn encode(trace: &Trace) -> Vec<u8> {
+    let summary = bounded(Analysis::of(trace).summary(trace));
+    let head = Head {
+        duration_nanos: summary.duration_nanos,
+        start: summary.start,
+        n_spans: summary.n_spans,
+        n_errors: summary.n_errors,
+        n_stored: trace.len() as u64 + trace.n_duplicates(),
+    };
+    let mut entry = Vec::new();
+    for record in [
+        postcard::to_allocvec(&head),
+        postcard::to_allocvec(&labels(trace)),
+        postcard::to_allocvec(&summary),
+    ] {
+        entry.extend(record.expect("a record of numbers and texts can be written"));
+    }
+    entry
+}
+
+/// Reads an entry's head, and gives what is behind it.
+pub(super) fn head(entry: &[u8]) -> Result<(Head, &[u8]), StorageError> {
+    postcard::take_from_bytes(entry).map_err(|_| damaged())
+}
+
+/// Reads an entry's labels, which are behind its head, and gives what is behind them.
+pub(super) fn take_labels(behind_head: &[u8]) -> Result<(Labels<'_>, &[u8]), StorageError> {
+    postcard::take_from_bytes(behind_head).map_err(|_| damaged())
+}
+
+/// Reads an entry's summary.
+pub(super) fn summary(entry: &[u8]) -> Result<TraceSummary, StorageError> {
+    let (_, behind) = head(entry)?;
+    let (_, behind) = take_labels(behind)?;
+    postcard::from_bytes(behind).map_err(|_| damaged())
+}
+
+fn damaged() -> StorageError {
+    StorageError::Damaged {
+        what: "the summary of a trace".to_owned(),
+    }
+}
+
+/// The distinct operations of a trace, names cut as they are kept.
+pub(super) fn operations(trace: &Trace) -> BTreeSet<Operation> {
+    by_service(trace)
+        .into_iter()
+        .flat_map(|(service, names)| {
+            names.into_iter().map(move |name| Operation {
+                service: service.to_owned(),
+                name: name.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn by_service(trace: &Trace) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut by_service: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (span_idx, span) in trace.spans().iter().enumerate() {
+        by_service
+            .entry(cut(trace.service(span_idx)))
+            .or_default()
+            .insert(cut(&span.name));
+    }
+    by_service
+}
+
+fn labels(trace: &Trace) -> Labels<'_> {
+    let mut labels = Labels {
+        services: Vec::new(),
+        is_complete: true,
+    };
+    let mut n_bytes = 0;
+    for (service, names) in by_service(trace) {
+        let mut kept = Vec::new();
+        n_bytes += service.len();
+        for name in names {
+            n_bytes += name.len() + 1;
+            if n_bytes > LABELS_BYTES_MAX {
+                labels.is_complete = false;
+                break;
+            }
+            kept.push(name);
+        }
+        if !kept.is_empty() {
+            labels.services.push((service, kept));
+        }
+    }
+    labels
+}
+
+/// The summary with its texts and lists cut to what lists show.
+fn bounded(mut summary: TraceSummary) -> TraceSummary {
+    summary.services.truncate(SUMMARY_SERVICES_MAX);
+    let TraceSummary {
+        root_service,
+        root_operation,
+        services,
+        slowest_hop,
+        culprit,
+        critical_nanos,
+        ..
+    } = &mut summary;
+    let texts = [
+        root_service,
+        root_operation,
+        &mut slowest_hop.service,
+        &mut slowest_hop.name,
+        &mut culprit.service,
+        &mut culprit.name,
+    ];
+    let lists = services
+        .iter_mut()
+        .chain(critical_nanos.iter_mut().map(|(service, _)| service));
+    for text in texts.into_iter().chain(lists).chain(&mut culprit.peer) {
+        text.truncate(cut(text).len());
+    }
+    summary
+}
+
+/// As much of a name as is kept.
+pub(super) fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use longpole_proto::testing::{SpanBuilder, any_trace, draw, trace_of};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn has(entry: &[u8], service: Option<&str>, operation: Option<&str>) -> Option<bool> {
+        let (_, behind) = head(entry).expect("intact");
+        let (labels, _) = take_labels(behind).expect("intact");
+        labels.has(&Names::new(service, operation).expect("something to look for"))
+    }
+
+    #[test]
+    fn labels_tell_which_service_has_an_operation() {
+        let entry = encode(&draw(
+            "
+            web GET /    [------]
+              shop stock  [---]
+            ",
+        ));
+        assert_eq!(has(&entry, Some("web"), Some("GET /")), Some(true));
+        assert_eq!(has(&entry, Some("web"), None), Some(true));
+        assert_eq!(has(&entry, None, Some("stock")), Some(true));
+        assert_eq!(has(&entry, Some("web"), Some("stock")), Some(false));
+        assert_eq!(has(&entry, Some("bank"), None), Some(false));
+    }
+
+    #[test]
+    fn a_trace_with_too_many_names_must_be_read() {
+        let trace =
+            trace_of((1..=2_000).map(|n| SpanBuilder::new(n, &format!("operation number {n:05}"))));
+        let entry = encode(&trace);
+        assert!(entry.len() < 2 * LABELS_BYTES_MAX, "{} bytes", entry.len());
+        assert_eq!(
+            has(&entry, None, Some("operation number 00007")),
+            Some(true)
+        );
+        assert_eq!(has(&entry, None, Some("operation number 01999")), None);
+        let names = |name| Names::new(None, Some(name)).expect("something to look for");
+        assert!(names("operation number 01999").is_in(&trace));
+        assert!(!names("operation number 02001").is_in(&trace));
+    }
+
+    #[test]
+    fn endless_names_make_no_endless_entry() {
+        let long = "ü".repeat(100_000);
+        let entry = encode(&trace_of((1..=200).map(|n| {
+            SpanBuilder::new(n, &long)
+                .service(&format!("{n} {long}"))
+                .parent(n - 1 + u64::from(n == 1))
+        })));
+        assert!(entry.len() < 64 << 10, "{} bytes", entry.len());
+        let summary = summary(&entry).expect("intact");
+        assert_eq!(summary.root_operation, "ü".repeat(NAME_BYTES_MAX / 2));
+        assert_eq!(has(&entry, None, Some(&long)), Some(true));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn entries_come_back(trace in any_trace(20)) {
+            let entry = encode(&trace);
+            let expected = Analysis::of(&trace).summary(&trace);
+            prop_assert_eq!(summary(&entry).expect("intact"), expected);
+            for (span_idx, span) in trace.spans().iter().enumerate() {
+                prop_assert_eq!(has(&entry, Some(trace.service(span_idx)), Some(&span.name)), Some(true));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(entry in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok((_, behind)) = head(&entry) {
+                prop_assert!(take_labels(behind).is_ok() || summary(&entry).is_err());
+            }
+        }
+    }
+}

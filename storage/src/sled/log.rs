@@ -1,0 +1,381 @@
+//! The write-ahead log: what makes an acknowledgement true.
+//!
+//! `log/00000042.log` is a segment: a head, then frames, one an append. One thread owns the newest
+//! segment. It takes all that waits, writes it with one write, syncs once, and only then calls the
+//! appends' completions; so the cost of a sync is shared by all who wait for it.
+//!
+//! Rules, which the tests hold at every file operation that can fail:
+//! - A frame whose completion got `Ok` comes back on every later open until
+//!   [`Log::forget_through`] lets it go.
+//! - When a write fails, every append of that write gets the error, and the segment is cut back to
+//!   its last acknowledged frame. When the cut or a sync fails, the segment is never written again:
+//!   after a failed sync the system may have dropped what it could not write and call later syncs
+//!   good. What was synced before stays valid; the next append begins a new segment. Nothing is
+//!   written a second time: who got an error sends again.
+//! - A sequence is given once, whether its append succeeded or not, so what a failed append left
+//!   behind never takes the place of another.
+//! - An append that got an error may still come back after a restart, as may one that got no
+//!   answer at all. Exporters repeat such requests anyway.
+//! - A log is never continued in an old segment, whose sync state nobody knows.
+
+mod frame;
+mod replay;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use longpole_proto::UnixNanos;
+use parking_lot::{Condvar, Mutex};
+
+use self::frame::SEGMENT_HEAD_BYTES;
+pub(crate) use self::frame::{BODY_BYTES_MAX, Frame};
+use self::replay::{Found, read_segment};
+use super::files::Files;
+use super::io_error;
+use crate::{Durability, StorageError};
+
+/// When a segment is full and the next begins. Small enough to read whole, large enough that
+/// making files costs nothing.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// The largest file taken for a segment: a full one, and a group that went over.
+const SEGMENT_FILE_BYTES_MAX: u64 =
+    SEGMENT_BYTES_MAX + writer::GROUP_BYTES_MAX as u64 + 2 * BODY_BYTES_MAX as u64;
+
+/// How many sequences each open leaves out. Frames that can no longer be read may have had any of
+/// the next ones, and nobody must get theirs again. Enough for 16 million opens, and for more
+/// appends than one process makes.
+const SEQ_GAP: u64 = 1 << 40;
+
+/// Called once with the append's sequence when it is durable, or with why it never will be; from
+/// the log's thread, so it must not block.
+pub(crate) type Written = Box<dyn FnOnce(Result<u64, StorageError>) + Send>;
+
+/// How to open a log.
+#[derive(Debug, Clone)]
+pub(crate) struct LogConfig {
+    /// The directory of the segments.
+    pub(crate) dir: PathBuf,
+    /// Whether an append waits for the disk.
+    pub(crate) durability: Durability,
+    /// When a segment is full.
+    pub(crate) segment_bytes_max: u64,
+    /// The last sequence known to have been given; segments may hold later ones.
+    pub(crate) last_seq: u64,
+    /// Where the checksums of new segments start; a number no client knows.
+    pub(crate) salt: u32,
+}
+
+/// What opening a log found in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Recovery {
+    /// How many frames came back.
+    pub(crate) n_frames: u64,
+    /// How many damaged stretches were skipped, each a frame or more that had been acknowledged.
+    pub(crate) n_damaged: u64,
+    /// How many bytes were cut off the newest segment: a write that was never acknowledged.
+    pub(crate) torn_bytes: u64,
+}
+
+/// A write-ahead log that is open. Its caller bounds how much waits in it.
+pub(crate) struct Log {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the log's thread and its callers share.
+struct Shared {
+    files: Arc<dyn Files>,
+    config: LogConfig,
+    queue: Mutex<Queue>,
+    /// Signalled when the queue gets its first item, and when it closes.
+    wake: Condvar,
+    segments: Mutex<Segments>,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    is_closed: bool,
+}
+
+enum Item {
+    Append {
+        body: Bytes,
+        received: UnixNanos,
+        written: Written,
+    },
+    Barrier(Box<dyn FnOnce() + Send>),
+    Roll,
+}
+
+/// The segments on disk.
+#[derive(Default)]
+struct Segments {
+    /// Those never written again, oldest first.
+    closed: Vec<Closed>,
+    /// The length of the one being written; 0 when there is none.
+    current_bytes: u64,
+}
+
+/// A segment that is never written again.
+struct Closed {
+    path: PathBuf,
+    bytes: u64,
+    /// No frame in it has a larger sequence.
+    last_seq: u64,
+    /// Kept under another name when it is forgotten, for whoever wants to look.
+    is_damaged: bool,
+}
+
+impl Log {
+    /// Opens the log, making its directory when it is not there, and hands every frame it holds to
+    /// `replay`, in order. Reads one segment at a time.
+    ///
+    /// # Errors
+    /// When a file cannot be read or a torn end not be cut, and the first of `replay`'s.
+    pub(crate) fn open(
+        files: Arc<dyn Files>,
+        config: LogConfig,
+        mut replay: impl FnMut(Frame) -> Result<(), StorageError>,
+    ) -> Result<(Self, Recovery), StorageError> {
+        files
+            .create_dir(&config.dir)
+            .map_err(io_error("make", &config.dir))?;
+        let paths = segment_paths(&*files, &config.dir)?;
+        let mut recovery = Recovery::default();
+        let mut segments = Segments::default();
+        let mut last_seq = config.last_seq;
+        for (idx, (number, path)) in paths.iter().enumerate() {
+            let is_newest = idx + 1 == paths.len();
+            let bytes = files
+                .read(path, SEGMENT_FILE_BYTES_MAX)
+                .map_err(io_error("read", path))?;
+            let found = read_segment(&bytes, &mut replay)?;
+            let n_damaged = report_damage(*number, &bytes, &found, is_newest);
+            let mut len = bytes.len();
+            if is_newest && n_damaged == found.damaged.len() as u64 && found.intact_bytes < len {
+                // Cut now: a later open could no longer tell it from damage.
+                recovery.torn_bytes = (len - found.intact_bytes) as u64;
+                len = found.intact_bytes;
+                files
+                    .truncate(path, len as u64)
+                    .map_err(io_error("cut", path))?;
+                tracing::info!(
+                    segment = number,
+                    recovery.torn_bytes,
+                    "cut the log's torn end"
+                );
+            }
+            recovery.n_frames += found.n_frames;
+            recovery.n_damaged += n_damaged;
+            last_seq = last_seq.max(found.last_seq);
+            if found.intact_bytes == 0 {
+                // Nobody knows where its sequences began; at worst where this open would begin.
+                last_seq += SEQ_GAP;
+            }
+            segments.closed.push(Closed {
+                path: path.clone(),
+                bytes: len as u64,
+                last_seq: found.last_seq,
+                is_damaged: n_damaged > 0,
+            });
+        }
+        let next_number = paths.last().map_or(1, |(number, _)| number + 1);
+        let shared = Arc::new(Shared {
+            files,
+            config,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            segments: Mutex::new(segments),
+        });
+        let writer = writer::start(Arc::clone(&shared), last_seq + SEQ_GAP, next_number)?;
+        Ok((
+            Self {
+                shared,
+                writer: Mutex::new(Some(writer)),
+            },
+            recovery,
+        ))
+    }
+
+    /// Appends a frame. `written` is called in the order of the appends, save when the log is
+    /// closed or the body over [`BODY_BYTES_MAX`]: then at once.
+    pub(crate) fn append(&self, body: Bytes, received: UnixNanos, written: Written) {
+        if body.len() > BODY_BYTES_MAX {
+            written(Err(StorageError::TooLarge {
+                what: "export request",
+                bytes: body.len() as u64,
+                limit_bytes: BODY_BYTES_MAX as u64,
+            }));
+            return;
+        }
+        if let Err(Item::Append { written, .. }) = self.shared.push(Item::Append {
+            body,
+            received,
+            written,
+        }) {
+            written(Err(StorageError::Closed));
+        }
+    }
+
+    /// Calls `reached` once all completions of earlier appends were called; from the log's thread,
+    /// or at once when the log is closed.
+    pub(crate) fn barrier(&self, reached: Box<dyn FnOnce() + Send>) {
+        if let Err(Item::Barrier(reached)) = self.shared.push(Item::Barrier(reached)) {
+            // The thread drains its queue before it ends.
+            self.join();
+            reached();
+        }
+    }
+
+    /// Ends the segment being written, so that it can be forgotten; the next append begins another.
+    pub(crate) fn roll(&self) {
+        // A closed log has ended its last segment.
+        drop(self.shared.push(Item::Roll));
+    }
+
+    /// How many bytes the segments take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let segments = self.shared.segments.lock();
+        segments
+            .closed
+            .iter()
+            .map(|closed| closed.bytes)
+            .sum::<u64>()
+            + segments.current_bytes
+    }
+
+    /// How many bytes the segment being written has.
+    pub(crate) fn current_bytes(&self) -> u64 {
+        self.shared.segments.lock().current_bytes
+    }
+
+    /// Removes the ended segments that hold no frame above `seq`. Damaged ones are renamed to
+    /// `….damaged` instead and no longer read.
+    ///
+    /// # Errors
+    /// When a file cannot be removed; the next call tries again.
+    pub(crate) fn forget_through(&self, seq: u64) -> Result<(), StorageError> {
+        let files = &*self.shared.files;
+        let mut n_removed = 0_usize;
+        loop {
+            // The lock is not held over file operations: the writer needs it.
+            let mut segments = self.shared.segments.lock();
+            let Some(idx) = segments
+                .closed
+                .iter()
+                .position(|closed| closed.last_seq <= seq)
+            else {
+                break;
+            };
+            let closed = segments.closed.remove(idx);
+            drop(segments);
+            let removed = if closed.is_damaged {
+                files.rename(&closed.path, &closed.path.with_extension("damaged"))
+            } else {
+                files.remove(&closed.path)
+            };
+            match removed {
+                Ok(()) => n_removed += 1,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let error = io_error("remove", &closed.path)(error);
+                    self.shared.segments.lock().closed.insert(idx, closed);
+                    return Err(error);
+                }
+            }
+        }
+        if n_removed > 0 {
+            let dir = &self.shared.config.dir;
+            files.sync_dir(dir).map_err(io_error("sync", dir))?;
+        }
+        Ok(())
+    }
+
+    /// Takes no more appends, finishes those that wait, and ends the last segment.
+    pub(crate) fn close(&self) {
+        self.shared.queue.lock().is_closed = true;
+        self.shared.wake.notify_all();
+        self.join();
+    }
+
+    fn join(&self) {
+        // Holding the lock makes every caller wait until the thread has ended.
+        let mut writer = self.writer.lock();
+        if let Some(handle) = writer.take()
+            && handle.join().is_err()
+        {
+            tracing::error!("the log's thread panicked");
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    /// Queues an item for the writer; gives it back when the log is closed.
+    fn push(&self, item: Item) -> Result<(), Item> {
+        let mut queue = self.queue.lock();
+        if queue.is_closed {
+            return Err(item);
+        }
+        queue.items.push_back(item);
+        drop(queue);
+        self.wake.notify_one();
+        Ok(())
+    }
+}
+
+/// Reports what is damaged in a segment and says in how many places it is.
+fn report_damage(number: u64, bytes: &[u8], found: &Found, is_newest: bool) -> u64 {
+    let mut damaged = found.damaged.clone();
+    // The newest segment may end in a write that was cut off; when it is the first write, the file
+    // is shorter than a head or was never filled.
+    let is_torn = is_newest
+        && (found.intact_bytes > 0
+            || bytes.len() < SEGMENT_HEAD_BYTES
+            || bytes.iter().all(|&byte| byte == 0));
+    if found.intact_bytes < bytes.len() && !is_torn {
+        damaged.push(found.intact_bytes..bytes.len());
+    }
+    for range in &damaged {
+        tracing::warn!(
+            segment = number,
+            from_byte = range.start,
+            to_byte = range.end,
+            "a stretch of the log is damaged and was skipped"
+        );
+    }
+    damaged.len() as u64
+}
+
+/// The segments in a directory, by number; other files are left alone.
+fn segment_paths(files: &dyn Files, dir: &Path) -> Result<Vec<(u64, PathBuf)>, StorageError> {
+    let mut paths: Vec<(u64, PathBuf)> = files
+        .list(dir)
+        .map_err(io_error("list", dir))?
+        .into_iter()
+        .filter_map(|path| {
+            let number = path
+                .file_name()?
+                .to_str()?
+                .strip_suffix(".log")?
+                .parse()
+                .ok()?;
+            Some((number, path))
+        })
+        .collect();
+    paths.sort_unstable();
+    Ok(paths)
+}
