@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use longpole::{Invocation, Listeners};
+use longpole::{Invocation, Listeners, LogFormat};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -12,10 +12,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let invocation = Invocation::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let format = invocation.log().format;
     match start(invocation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("longpole: {error:#}");
+            match format {
+                LogFormat::Text => eprintln!("longpole: {error:#}"),
+                LogFormat::Json => tracing::error!("{error:#}"),
+            }
             ExitCode::FAILURE
         }
     }
