@@ -32,7 +32,7 @@ pub struct Config {
     pub otlp_http: SocketAddr,
     /// Where the pages and query APIs are.
     pub ui: SocketAddr,
-    /// The path the pages are mounted at: empty, or begins with a slash and does not end with one.
+    /// The path the pages are mounted at, such as `/longpole`; `/` or nothing for none.
     pub base_path: String,
     /// Whether to send a small shop's traffic to itself.
     pub demo: bool,
@@ -52,7 +52,7 @@ impl Config {
             otlp_grpc: loopback(4317),
             otlp_http: loopback(4318),
             ui: loopback(16686),
-            base_path: String::new(),
+            base_path: "/".to_owned(),
             demo: false,
             max_request_bytes: MAX_REQUEST_BYTES,
             log: LogConfig::default(),

@@ -23,6 +23,7 @@ use std::io;
 use std::sync::Arc;
 
 use longpole_storage::{StorageError, StoreConfig};
+use longpole_ui::BasePathError;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, DemoConfig, Invocation, LogConfig, LogFormat, LogLevel};
@@ -34,6 +35,9 @@ pub enum RunError {
     /// A port cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The base path is none.
+    #[error(transparent)]
+    BasePath(#[from] BasePathError),
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Open(#[source] StorageError),

@@ -100,7 +100,7 @@ fn said(parameters: &[BadParameter]) -> String {
             )
         } else {
             format!(
-                "{}={} means nothing: expected {}",
+                "{}={} is not understood: expected {}",
                 bad.name, bad.value, bad.expected
             )
         }

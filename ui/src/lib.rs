@@ -14,6 +14,8 @@ mod search_form;
 mod site;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod trace_view;
 pub mod urls;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use longpole_ui::Urls;
 use tonic::transport::Uri;
 
 /// Less than this holds no useful request; more than this is no request but a file.
@@ -20,23 +21,10 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "expected an IP address and a port, such as 127.0.0.1:4317".to_owned())
 }
 
-/// Reads a path for links; `/` is the empty one.
 pub(super) fn base_path(text: &str) -> Result<String, String> {
-    let path = text.strip_suffix('/').unwrap_or(text);
-    let is_segment = |segment: &str| {
-        !matches!(segment, "" | "." | "..")
-            && segment
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-    };
-    let is_path = path.is_empty() && text == "/"
-        || path
-            .strip_prefix('/')
-            .is_some_and(|rest| rest.split('/').all(is_segment));
-    if is_path {
-        Ok(path.to_owned())
-    } else {
-        Err("expected a path such as /longpole, of letters, digits and -._~".to_owned())
+    match Urls::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
