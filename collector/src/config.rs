@@ -15,6 +15,8 @@ use clap::{CommandFactory, FromArgMatches};
 use longpole_storage::Durability;
 use tonic::transport::Uri;
 
+use crate::load::{LoadConfig, SinkConfig};
+
 /// How large a request may be after decompression unless told otherwise, as the OTLP
 /// specification recommends: 64 MiB.
 pub const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -115,6 +117,10 @@ pub enum Invocation {
     Serve(Config),
     /// Send the demo's traffic.
     Demo(DemoConfig),
+    /// Send a load and measure.
+    Load(LoadConfig),
+    /// Take a load and do nothing with it.
+    Sink(SinkConfig),
 }
 
 impl Invocation {
@@ -133,6 +139,8 @@ impl Invocation {
         match self {
             Self::Serve(config) => config.log,
             Self::Demo(config) => config.log,
+            Self::Load(config) => config.log,
+            Self::Sink(config) => config.log,
         }
     }
 }

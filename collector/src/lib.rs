@@ -11,6 +11,7 @@ pub mod demo;
 mod http_server;
 mod ingest;
 mod listeners;
+pub mod load;
 pub mod logging;
 mod metrics;
 pub mod otlp;

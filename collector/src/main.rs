@@ -1,9 +1,10 @@
 //! The `longpole` binary: arguments, logging, runtime, exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use longpole::{Invocation, Listeners, RunError};
+use longpole::{Invocation, Listeners};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -28,20 +29,27 @@ fn start(invocation: Invocation) -> anyhow::Result<()> {
     let outcome = runtime.block_on(run(invocation));
     // What blocks still is of no use to anybody.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    Ok(outcome?)
+    outcome
 }
 
-async fn run(invocation: Invocation) -> Result<(), RunError> {
+async fn run(invocation: Invocation) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     longpole::shutdown::on_signals(shutdown.clone())?;
     match invocation {
         Invocation::Serve(config) => {
             let listeners = Listeners::bind(&config).await?;
-            longpole::run(config, listeners, shutdown).await
+            longpole::run(config, listeners, shutdown).await?;
+            Ok(())
         }
         Invocation::Demo(config) => {
             longpole::demo::run(config, longpole::clock::system(), shutdown).await;
             Ok(())
         }
+        Invocation::Load(config) => {
+            let report = longpole::load::run(config, shutdown).await?;
+            write!(std::io::stdout(), "{report}")?;
+            Ok(())
+        }
+        Invocation::Sink(config) => longpole::load::receive(config, shutdown).await,
     }
 }

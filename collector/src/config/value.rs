@@ -11,6 +11,33 @@ use tonic::transport::Uri;
 const REQUEST_BYTES: std::ops::RangeInclusive<u64> = 1 << 10..=1 << 30;
 const RATE: std::ops::RangeInclusive<f64> = 0.1..=500.0;
 
+/// More spans than a store should hold, and more requests under way than a server should take.
+const SPANS: std::ops::RangeInclusive<u64> = 1..=10_000_000_000;
+const CONCURRENCY: std::ops::RangeInclusive<usize> = 1..=1_024;
+
+/// A number of spans; `20M` and `500k` will do.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    let number = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit));
+    number
+        .filter(|number| SPANS.contains(number))
+        .ok_or_else(|| "expected a number from 1 to 10000M, such as 500k".to_owned())
+}
+
+pub(super) fn concurrency(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| CONCURRENCY.contains(number))
+        .ok_or_else(|| "expected a number from 1 to 1024".to_owned())
+}
+
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let by_name = text
         .strip_prefix("localhost:")
