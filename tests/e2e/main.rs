@@ -1,6 +1,7 @@
 //! End to end: a real server, real exporters and a real browser over real sockets.
 
 mod browser;
+mod check;
 mod corpus;
 mod demo;
 mod ingest;
@@ -8,4 +9,5 @@ mod jaeger;
 mod limits;
 mod pages;
 mod search;
+mod shapes;
 mod shutdown;
