@@ -7,6 +7,7 @@ mod demo;
 mod ingest;
 mod jaeger;
 mod limits;
+mod load;
 mod pages;
 mod search;
 mod shapes;
