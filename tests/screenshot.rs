@@ -22,7 +22,7 @@ async fn main() -> anyhow::Result<()> {
     })
     .await;
     let browser = Browser::start(Script::On).await;
-    browser.resize(1280, 810).await;
+    browser.resize(1280, 765).await;
     browser.open(&server.ui_url(&path)).await;
     std::fs::write(&file, browser.screenshot().await)
         .with_context(|| format!("cannot write {}", file.display()))?;
