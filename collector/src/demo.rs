@@ -4,7 +4,6 @@
 //! `stories`). It begins with some minutes of history, so that the first page is rich at once, and
 //! goes on in real time until it is stopped.
 
-mod attributes;
 mod batcher;
 mod calls;
 mod everyday;

@@ -1,9 +1,11 @@
 //! What the load is about: a shop of 15 services, its call trees, and their attributes.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
+
+use crate::otlp::attributes::{int, text};
 
 /// The services, the first being where requests come in.
 pub(super) const SERVICES: [&str; 15] = [
@@ -163,7 +165,7 @@ fn server(
         text("http.route", route),
         text(
             "url.path",
-            &route
+            route
                 .replace("{id}", &rng.u32(0..100_000).to_string())
                 .replace("{sku}", &format!("sku-{}", rng.u32(0..20_000))),
         ),
@@ -171,12 +173,12 @@ fn server(
         int("http.response.status_code", if failed { 500 } else { 200 }),
         text(
             "server.address",
-            &format!("{}.shop.internal", SERVICES[service]),
+            format!("{}.shop.internal", SERVICES[service]),
         ),
         int("server.port", 8080),
         text(
             "client.address",
-            &format!("10.{}.{}.{}", rng.u8(0..4), rng.u8(..), rng.u8(..)),
+            format!("10.{}.{}.{}", rng.u8(0..4), rng.u8(..), rng.u8(..)),
         ),
         text(
             "user_agent.original",
@@ -186,7 +188,7 @@ fn server(
     ];
     if number == 0 {
         attributes.push(text("app.request.id", REQUEST_ID));
-        attributes.push(text("app.user.id", &format!("user-{}", rng.u32(0..50_000))));
+        attributes.push(text("app.user.id", format!("user-{}", rng.u32(0..50_000))));
     }
     let name = format!("{} {route}", if parent_no == 0 { "GET" } else { "POST" });
     let events = if failed { vec![exception(rng)] } else { vec![] };
@@ -232,19 +234,19 @@ fn client(
             kind: otlp::span::SpanKind::Client as i32,
             attributes: vec![
                 text("http.request.method", "POST"),
-                text("url.full", &format!("http://{host}:8080{path}")),
+                text("url.full", format!("http://{host}:8080{path}")),
                 text("server.address", &host),
                 int("server.port", 8080),
                 int("http.response.status_code", 200),
                 text(
                     "network.peer.address",
-                    &format!("10.9.{}.{}", callee, rng.u8(0..4)),
+                    format!("10.9.{}.{}", callee, rng.u8(0..4)),
                 ),
                 int("network.peer.port", 8080),
                 text("network.protocol.version", "1.1"),
                 text(
                     "thread.name",
-                    &format!("reactor-http-epoll-{}", rng.u32(1..16)),
+                    format!("reactor-http-epoll-{}", rng.u32(1..16)),
                 ),
             ],
             ..Default::default()
@@ -277,15 +279,15 @@ fn database(
                 text("db.operation.name", "SELECT"),
                 text(
                     "db.query.text",
-                    &format!(
+                    format!(
                         "SELECT * FROM {table} WHERE tenant = $1 AND id = $2 ORDER BY created_at DESC LIMIT {}",
                         rng.u32(1..50)
                     ),
                 ),
                 text("server.address", "db-primary.shop.internal"),
                 int("server.port", 5432),
-                text("thread.name", &format!("pool-3-thread-{}", rng.u32(1..32))),
-                int("db.response.returned_rows", u64::from(rng.u32(0..50))),
+                text("thread.name", format!("pool-3-thread-{}", rng.u32(1..32))),
+                int("db.response.returned_rows", i64::from(rng.u32(0..50))),
             ],
             ..Default::default()
         },
@@ -313,13 +315,13 @@ fn internal(
             attributes: vec![
                 text(
                     "code.function.name",
-                    &format!("com.shop.{}.Handler.{function}", SERVICES[service]),
+                    format!("com.shop.{}.Handler.{function}", SERVICES[service]),
                 ),
-                int("code.line.number", u64::from(rng.u32(10..400))),
-                int("thread.id", u64::from(rng.u32(1..64))),
-                text("thread.name", &format!("worker-{}", rng.u32(1..64))),
-                text("app.tenant", &format!("tenant-{}", rng.u32(0..200))),
-                int("app.items", u64::from(rng.u32(0..40))),
+                int("code.line.number", i64::from(rng.u32(10..400))),
+                int("thread.id", i64::from(rng.u32(1..64))),
+                text("thread.name", format!("worker-{}", rng.u32(1..64))),
+                text("app.tenant", format!("tenant-{}", rng.u32(0..200))),
+                int("app.items", i64::from(rng.u32(0..40))),
             ],
             ..Default::default()
         },
@@ -370,7 +372,7 @@ fn exception(rng: &mut fastrand::Rng) -> otlp::span::Event {
             text("exception.type", "java.sql.SQLTransientConnectionException"),
             text(
                 "exception.message",
-                &format!(
+                format!(
                     "HikariPool-1 - Connection is not available, request timed out after {}ms.",
                     rng.u32(1_000..30_000)
                 ),
@@ -396,17 +398,17 @@ pub(super) fn request<'a>(
                 attributes: vec![
                     text("service.name", name),
                     text("service.namespace", "shop"),
-                    text("service.version", &format!("3.{service}.1")),
+                    text("service.version", format!("3.{service}.1")),
                     text(
                         "service.instance.id",
-                        &format!("{name}-6d5f7c9b8-x{service}k2p"),
+                        format!("{name}-6d5f7c9b8-x{service}k2p"),
                     ),
                     text("deployment.environment.name", "production"),
                     text("telemetry.sdk.name", "opentelemetry"),
                     text("telemetry.sdk.language", "java"),
                     text("telemetry.sdk.version", "1.56.0"),
-                    text("host.name", &format!("node-{}", service % 5)),
-                    text("k8s.pod.name", &format!("{name}-6d5f7c9b8-x{service}k2p")),
+                    text("host.name", format!("node-{}", service % 5)),
+                    text("k8s.pod.name", format!("{name}-6d5f7c9b8-x{service}k2p")),
                 ],
                 ..Default::default()
             }),
@@ -421,24 +423,5 @@ pub(super) fn request<'a>(
             }],
             schema_url: String::new(),
         }],
-    }
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    any(key, any_value::Value::StringValue(value.to_owned()))
-}
-
-fn int(key: &str, value: u64) -> KeyValue {
-    any(
-        key,
-        any_value::Value::IntValue(i64::try_from(value).expect("small numbers")),
-    )
-}
-
-fn any(key: &str, value: any_value::Value) -> KeyValue {
-    KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..Default::default()
     }
 }
