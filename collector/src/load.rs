@@ -2,7 +2,7 @@
 //!
 //! A closed loop: each of the workers sends a request, waits for the answer and sends the next, so
 //! that a slow server is asked less and never drowned. The requests are made once and sent with new
-//! ids and times ([`workload`]), which leaves the machine to the server. `--sink` is the other side:
+//! ids and times (`workload`), which leaves the machine to the server. `--sink` is the other side:
 //! a server that does nothing with what it gets, to compare with.
 
 mod exporter;
