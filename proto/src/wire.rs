@@ -8,7 +8,7 @@ mod by_trace;
 mod decode;
 mod encode;
 pub(crate) mod group;
-mod reader;
+pub mod reader;
 mod rejections;
 mod request;
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! `docs/disk-format.md` has the bytes.
 
 mod apply;
+mod block;
 mod budget;
 mod checkpoint;
 mod chunks;
