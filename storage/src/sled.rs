@@ -29,6 +29,8 @@ mod index;
 mod log;
 mod operations;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;

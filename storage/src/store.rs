@@ -69,7 +69,7 @@ pub struct SearchRequest {
     pub to: Option<UnixNanos>,
     /// What comes first.
     pub order: Order,
-    /// How many to give; at least 1.
+    /// How many to give; taken as 1 when it is less and as 1,000 when it is more.
     pub limit: usize,
     /// Where the last page ended: its [`SearchResult::next`].
     pub after: Option<String>,

@@ -86,6 +86,17 @@ impl Applier {
         }
     }
 
+    /// Gives the database up: nothing is applied or acknowledged any more.
+    pub(super) fn fail(&self, cause: &str) {
+        self.queue.lock().failed.get_or_insert_with(|| {
+            tracing::error!(
+                cause,
+                "the database failed; spans are refused until a restart, those acknowledged are in the log"
+            );
+            cause.to_owned()
+        });
+    }
+
     /// Starts the thread; it ends when the queue is closed and empty.
     ///
     /// # Errors
@@ -106,14 +117,8 @@ impl Applier {
 
     fn run(&self) {
         while let Some(items) = self.next_items() {
-            let result = self.apply(&items);
-            if let Err(error) = &result {
-                let cause = error_text(error);
-                tracing::error!(
-                    cause,
-                    "the database failed; spans are refused until a restart, those acknowledged are in the log"
-                );
-                self.queue.lock().failed = Some(cause);
+            if let Err(error) = self.apply(&items) {
+                self.fail(&error_text(&error));
             }
             for item in items {
                 match item {
