@@ -33,7 +33,7 @@ use bytes::Bytes;
 use longpole_proto::UnixNanos;
 use parking_lot::{Condvar, Mutex};
 
-use self::frame::SEGMENT_HEAD_BYTES;
+use self::frame::{SEGMENT_HEAD_BYTES, SegmentHead};
 pub(crate) use self::frame::{BODY_BYTES_MAX, Frame};
 use self::replay::{Found, read_segment};
 use super::files::Files;
@@ -68,6 +68,8 @@ pub(crate) struct LogConfig {
     pub(crate) segment_bytes_max: u64,
     /// The last sequence known to have been given; segments may hold later ones.
     pub(crate) last_seq: u64,
+    /// Segments that hold nothing from here on are not read.
+    pub(crate) replay_from: u64,
     /// Where the checksums of new segments start; a number no client knows.
     pub(crate) salt: u32,
 }
@@ -154,6 +156,13 @@ impl Log {
         let mut last_seq = config.last_seq;
         for (idx, (number, path)) in paths.iter().enumerate() {
             let is_newest = idx + 1 == paths.len();
+            if let Some((_, next)) = paths.get(idx + 1)
+                && let Some(closed) = skip(&*files, path, next, config.replay_from)?
+            {
+                last_seq = last_seq.max(closed.last_seq);
+                segments.closed.push(closed);
+                continue;
+            }
             let bytes = files
                 .read(path, SEGMENT_FILE_BYTES_MAX)
                 .map_err(io_error("read", path))?;
@@ -335,6 +344,31 @@ impl Shared {
         self.wake.notify_one();
         Ok(())
     }
+}
+
+/// A segment that need not be read, because the next one begins with what is needed or before it.
+fn skip(
+    files: &dyn Files,
+    path: &Path,
+    next: &Path,
+    replay_from: u64,
+) -> Result<Option<Closed>, StorageError> {
+    if replay_from == 0 {
+        return Ok(None);
+    }
+    let head = files
+        .read_start(next, SEGMENT_HEAD_BYTES as u64)
+        .map_err(io_error("read", next))?;
+    let Some(head) = SegmentHead::decode(&head).filter(|head| head.first_seq <= replay_from) else {
+        return Ok(None);
+    };
+    let bytes = files.len(path).map_err(io_error("read", path))?;
+    Ok(Some(Closed {
+        path: path.to_owned(),
+        bytes,
+        last_seq: head.first_seq - 1,
+        is_damaged: false,
+    }))
 }
 
 /// Reports what is damaged in a segment and says in how many places it is.

@@ -16,8 +16,8 @@ type Open = fn(&Path) -> Result<Arc<dyn Store>, StorageError>;
 
 fn config(dir: &Path, durability: Durability) -> StoreConfig {
     StoreConfig {
-        data_dir: dir.to_owned(),
         durability,
+        ..StoreConfig::new(dir)
     }
 }
 
