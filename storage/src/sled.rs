@@ -140,7 +140,6 @@ impl SledStore {
         let mut n_damaged = recovered.n_lost;
         let (log, recovery) = Log::open(Arc::clone(files), log_config, |frame| {
             match ExportRequest::parse(frame.body) {
-                Ok(_) if frame.seq < recovered.replay_from => Ok(()),
                 Ok(request) => {
                     core.replay(frame.seq, frame.received, &request)?;
                     core.seal_down()

@@ -103,6 +103,9 @@ impl FaultyDisk {
             block_spans: 5,
             partition_log_bytes: 8 << 10,
             open_max: 1,
+            // Tests receive in 1970.
+            retention: Duration::MAX,
+            partition_age_max: Duration::MAX,
             summary_fragments_max: 2,
             free_bytes_min: 0,
             free_percent_min: 0,

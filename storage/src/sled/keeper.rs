@@ -162,6 +162,8 @@ impl Keeper {
         let now = core.settings.clock.now();
         let partition = recover::create(&core.paths.partitions, number, now, &*core.files)?;
         core.state.lock().view.push_partition(Arc::new(partition));
+        // The segment that is only needed for the partitions before can go when they are closed.
+        self.log.roll();
         Ok(())
     }
 

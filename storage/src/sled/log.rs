@@ -166,7 +166,7 @@ impl Log {
             let bytes = files
                 .read(path, SEGMENT_FILE_BYTES_MAX)
                 .map_err(io_error("read", path))?;
-            let found = read_segment(&bytes, &mut replay)?;
+            let found = read_segment(&bytes, config.replay_from, &mut replay)?;
             let n_damaged = report_damage(*number, &bytes, &found, is_newest);
             let mut len = bytes.len();
             if is_newest && n_damaged == found.damaged.len() as u64 && found.intact_bytes < len {

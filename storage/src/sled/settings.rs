@@ -60,8 +60,9 @@ impl Settings {
             fill_max: Duration::from_secs(50),
             live_bytes_soft: config.memory_limit_bytes / 10 * 3,
             live_bytes_hard: config.memory_limit_bytes / 10 * 4,
-            partition_log_bytes: 256 << 20,
-            partition_age_max: Duration::from_secs(6 * 60 * 60),
+            // Whole partitions are removed: they are to be small beside what may be kept.
+            partition_log_bytes: (256 << 20).min(config.max_disk_bytes / 8),
+            partition_age_max: Duration::from_secs(6 * 60 * 60).min(config.retention / 4),
             open_max: 6,
             summary_fragments_max: 12,
             retention: config.retention,

@@ -1,4 +1,3 @@
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -9,17 +8,19 @@ use prost::Message;
 use tempfile::TempDir;
 
 use super::*;
-use crate::Durability;
-use crate::sled::db::guarded;
-use crate::testing::{Fault, FaultyDisk};
+use crate::sled::partition::guarded;
+use crate::testing::FaultyDisk;
 
 fn open(dir: &Path, disk: &FaultyDisk) -> SledStore {
-    let config = StoreConfig {
-        data_dir: dir.to_owned(),
-        durability: Durability::Fsync,
-    };
+    open_with(dir, disk, |_| {})
+}
+
+fn open_with(dir: &Path, disk: &FaultyDisk, change: impl FnOnce(&mut Settings)) -> SledStore {
+    let config = StoreConfig::new(dir);
     let files: Arc<dyn Files> = Arc::new(disk.clone());
-    SledStore::open(&config, &files).expect("a store")
+    let mut settings = Settings::new(&config);
+    change(&mut settings);
+    SledStore::open(&config, settings, &files).expect("a store")
 }
 
 /// Appends a span with the number `n` and waits for the answer.
@@ -42,73 +43,14 @@ fn n_spans(store: &SledStore) -> u64 {
 }
 
 #[test]
-fn a_checkpoint_empties_the_log_and_loses_nothing() {
-    let dir = TempDir::new().expect("a directory");
-    let disk = FaultyDisk::new();
-    let store = open(dir.path(), &disk);
-    // Text that does not compress, over a segment's least.
-    let mut text = String::new();
-    for n in 0..400_000_u64 {
-        write!(text, "{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).expect("a string grows");
-    }
-    append(&store, 1, &text).expect("acknowledged");
-    let engine = store.engine().expect("open");
-    engine.checkpoints.make().expect("the disk is fine");
-    // The segment is over once the log has passed this.
-    engine.flush().expect("the disk is fine");
-    assert_eq!(engine.log.current_bytes(), 0);
-    engine.checkpoints.make().expect("the disk is fine");
-    assert_eq!(engine.log.bytes(), 0);
-    drop(engine);
-
-    append(&store, 2, "short").expect("acknowledged");
-    store
-        .engine()
-        .expect("open")
-        .checkpoints
-        .make()
-        .expect("the disk is fine");
-    assert!(
-        store.engine().expect("open").log.bytes() > 0,
-        "a small segment is kept"
-    );
-    disk.fail(disk.n_operations(), Fault::Crash);
-    store.close().expect_err("the machine is gone");
-    assert_eq!(n_spans(&open(dir.path(), &FaultyDisk::new())), 2);
-}
-
-#[test]
-fn a_checkpoint_with_stale_traces_leaves_them_for_the_next_start() {
-    let dir = TempDir::new().expect("a directory");
-    let disk = FaultyDisk::new();
-    let store = open(dir.path(), &disk);
-    append(&store, 1, "").expect("acknowledged");
-    let engine = store.engine().expect("open");
-    engine.checkpoints.make().expect("the disk is fine");
-    // As if there were no log to make it stale once more.
-    engine.log.roll();
-    engine.flush().expect("the disk is fine");
-    engine
-        .log
-        .forget_through(u64::MAX)
-        .expect("the disk is fine");
-    drop(engine);
-    disk.fail(disk.n_operations(), Fault::Crash);
-    store.close().expect_err("the machine is gone");
-    let store = open(dir.path(), &FaultyDisk::new());
-    assert_eq!(n_spans(&store), 1);
-    assert_eq!(store.services(10).expect("the store lists"), ["app"]);
-}
-
-#[test]
-fn once_the_database_failed_nothing_is_acknowledged_and_nothing_lost() {
+fn once_the_store_failed_nothing_is_acknowledged_and_nothing_lost() {
     let dir = TempDir::new().expect("a directory");
     let store = open(dir.path(), &FaultyDisk::new());
     append(&store, 1, "").expect("acknowledged");
     store
         .engine()
         .expect("open")
-        .applier
+        .core
         .fail("a test's failure");
     for result in [
         append(&store, 2, "").map(drop),
