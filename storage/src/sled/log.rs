@@ -261,11 +261,6 @@ impl Log {
             + segments.current_bytes
     }
 
-    /// How many bytes the segment being written has.
-    pub(crate) fn current_bytes(&self) -> u64 {
-        self.shared.segments.lock().current_bytes
-    }
-
     /// Removes the ended segments that hold no frame above `seq`. Damaged ones are renamed to
     /// `….damaged` instead and no longer read.
     ///

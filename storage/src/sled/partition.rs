@@ -23,7 +23,7 @@ use parking_lot::{Mutex, RwLock};
 pub(super) use self::db::{Db, Synced, guarded};
 use self::ids::{Filter, IdMap};
 use self::sidecar::Sidecar;
-pub(super) use self::summaries::{Row, Rows, RowsBuilder};
+pub(super) use self::summaries::{Rows, RowsBuilder};
 pub(super) use self::zone::{LateRow, Numbers, Zone};
 use super::block::Block;
 use super::files::Files;
