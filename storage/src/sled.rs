@@ -48,8 +48,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use longpole_proto::{TraceId, UnixNanos};
 use longpole_proto::wire::ExportRequest;
+use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{RwLock, RwLockReadGuard};
 
 use self::apply::{Applier, Durable, answer};
@@ -123,7 +123,9 @@ impl SledStore {
         let log_config = LogConfig {
             dir: dir.log(),
             durability: config.durability,
-            segment_bytes_max: SEGMENT_BYTES_MAX.min(settings.partition_log_bytes / 4).max(1),
+            segment_bytes_max: SEGMENT_BYTES_MAX
+                .min(settings.partition_log_bytes / 4)
+                .max(1),
             last_seq: recovered.last_seq,
             replay_from: recovered.replay_from,
             salt: salt(),

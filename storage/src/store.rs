@@ -42,7 +42,7 @@ impl StoreConfig {
             data_dir: data_dir.into(),
             durability: Durability::default(),
             memory_limit_bytes: 512 << 20,
-            retention: Duration::from_secs(7 * 24 * 60 * 60),
+            retention: Duration::from_hours(7 * 24),
             max_disk_bytes: 10 << 30,
         }
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::sled::SledStore;
-use crate::sled::settings::Settings;
 use crate::sled::files::{AppendFile, Files, OsFiles, Room};
+use crate::sled::settings::Settings;
 use crate::{StorageError, Store, StoreConfig};
 
 /// How a file operation fails.

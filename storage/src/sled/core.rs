@@ -286,7 +286,11 @@ impl Core {
                 n_traces += 1;
             }
         }
-        n_spans += view.partitions().iter().map(PartitionView::n_spans).sum::<u64>();
+        n_spans += view
+            .partitions()
+            .iter()
+            .map(PartitionView::n_spans)
+            .sum::<u64>();
         Ok((n_traces, n_spans))
     }
 

@@ -82,23 +82,28 @@ impl Core {
     /// When a partition cannot be read.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StorageError> {
         let mut entries = self.entries.lock();
-        let (versions, mut stale, view) = {
+        let (versions, outdated, view) = {
             let state = self.state.lock();
             let mut versions: HashMap<TraceId, Version> = HashMap::new();
             for trace in state.in_memory() {
                 versions.entry(trace.trace_id).or_default().add(trace);
             }
-            let stale: Vec<(TraceId, Vec<Chunk>)> = versions
+            let outdated: Vec<(TraceId, Vec<Chunk>)> = versions
                 .iter()
                 .filter(|(trace_id, version)| {
-                    entries.live.get(*trace_id).is_none_or(|(of, _)| of != *version)
+                    entries
+                        .live
+                        .get(*trace_id)
+                        .is_none_or(|(of, _)| of != *version)
                 })
                 .map(|(&trace_id, _)| (trace_id, state.chunks(trace_id)))
                 .collect();
-            (versions, stale, state.view.clone())
+            (versions, outdated, state.view.clone())
         };
-        entries.live.retain(|trace_id, _| versions.contains_key(trace_id));
-        for (trace_id, chunks) in stale.drain(..) {
+        entries
+            .live
+            .retain(|trace_id, _| versions.contains_key(trace_id));
+        for (trace_id, chunks) in outdated {
             let entry = make(trace_id, &chunks, &view)?;
             let entry = (versions[&trace_id], Arc::new(entry));
             entries.live.insert(trace_id, entry);

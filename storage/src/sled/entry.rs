@@ -285,6 +285,13 @@ mod tests {
         }
 
         #[test]
+        fn an_outline_has_the_summary_of_the_whole(trace in any_trace(20)) {
+            let bytes = longpole_proto::wire::encode_traces(&trace);
+            let outline = crate::sled::traces::outline(trace.id(), &bytes).expect("spans");
+            prop_assert_eq!(encode(&outline), encode(&trace));
+        }
+
+        #[test]
         fn any_bytes_are_read_without_panic(entry in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok((_, behind)) = head(&entry) {
                 prop_assert!(take_labels(behind).is_ok() || summary(&entry).is_err());

@@ -18,6 +18,9 @@ use super::recover::{self, Mark};
 use super::view::{PartitionView, View};
 use crate::StorageError;
 
+/// Something to do in each round.
+type Step = fn(&Keeper) -> Result<(), StorageError>;
+
 /// Keeps a store's directory in order.
 pub(super) struct Keeper {
     core: Arc<Core>,
@@ -62,7 +65,10 @@ impl Keeper {
         let mut is_stopping = self.is_stopping.lock();
         while !*is_stopping {
             let interval = self.core.settings.checkpoint_interval;
-            let is_time = self.stopping.wait_for(&mut is_stopping, interval).timed_out();
+            let is_time = self
+                .stopping
+                .wait_for(&mut is_stopping, interval)
+                .timed_out();
             if is_time && !*is_stopping {
                 drop(is_stopping);
                 self.go_round();
@@ -73,7 +79,7 @@ impl Keeper {
 
     /// Does all there is to do; what fails is tried again next time.
     pub(super) fn go_round(&self) {
-        let steps: [(&str, fn(&Self) -> Result<(), StorageError>); 5] = [
+        let steps: [(&str, Step); 5] = [
             ("look at the disk", Self::look_at_disk),
             ("set partitions aside", Self::set_aside),
             ("make a checkpoint", Self::checkpoint),
@@ -119,8 +125,8 @@ impl Keeper {
             *last = Some(mark);
         }
         let needed = unclosed(&view).filter_map(PartitionView::seq_min).min();
-        let least = needed.unwrap_or(u64::MAX).min(watermark);
-        self.log.forget_through(least.saturating_sub(1))
+        let forgotten_before = needed.unwrap_or(u64::MAX).min(watermark);
+        self.log.forget_through(forgotten_before.saturating_sub(1))
     }
 
     /// Begins another partition when the active one is full or old, and closes those that take no

@@ -62,7 +62,6 @@ pub(super) struct Live {
     ready_spans: usize,
     ready_since: Option<Duration>,
     n_bytes: u64,
-    n_spans: u64,
     next_generation: u64,
 }
 
@@ -81,11 +80,6 @@ impl Live {
     /// How many bytes it takes, about.
     pub(super) fn n_bytes(&self) -> u64 {
         self.n_bytes
-    }
-
-    /// How many spans it has.
-    pub(super) fn n_spans(&self) -> u64 {
-        self.n_spans
     }
 
     /// A trace.
@@ -113,7 +107,6 @@ impl Live {
     ) {
         let chunk_bytes = chunk.data.len() as u64 + CHUNK_BYTES;
         self.n_bytes += chunk_bytes;
-        self.n_spans += chunk.n_spans as u64;
         let trace = self.traces.entry(trace_id).or_insert_with(|| {
             self.next_generation += 1;
             self.n_bytes += TRACE_BYTES;
@@ -138,8 +131,8 @@ impl Live {
             self.ready_spans += chunk.n_spans;
         }
         trace.chunks.push(chunk);
-        let is_large = trace.n_spans > settings.trace_spans_max
-            || trace.n_bytes > settings.trace_bytes_max;
+        let is_large =
+            trace.n_spans > settings.trace_spans_max || trace.n_bytes > settings.trace_bytes_max;
         if is_large && !trace.is_ready {
             trace.is_ready = true;
             let ready = (trace.generation, trace_id, trace.n_spans);
@@ -154,7 +147,12 @@ impl Live {
     }
 
     /// Takes the traces of the next block, by ID; none when it is not time.
-    pub(super) fn take(&mut self, when: Take, now: Duration, settings: &Settings) -> Vec<LiveTrace> {
+    pub(super) fn take(
+        &mut self,
+        when: Take,
+        now: Duration,
+        settings: &Settings,
+    ) -> Vec<LiveTrace> {
         while self.ready_spans < settings.block_spans {
             let Some(&Reverse((due, generation, trace_id))) = self.by_due.peek() else {
                 break;
@@ -201,7 +199,6 @@ impl Live {
             n_spans += trace.n_spans;
             self.ready_spans -= trace.n_spans;
             self.n_bytes -= trace.n_bytes;
-            self.n_spans -= trace.n_spans as u64;
             taken.push(trace);
         }
         self.ready_since = (!self.ready.is_empty()).then_some(now);

@@ -33,8 +33,8 @@ use bytes::Bytes;
 use longpole_proto::UnixNanos;
 use parking_lot::{Condvar, Mutex};
 
-use self::frame::{SEGMENT_HEAD_BYTES, SegmentHead};
 pub(crate) use self::frame::{BODY_BYTES_MAX, Frame};
+use self::frame::{SEGMENT_HEAD_BYTES, SegmentHead};
 use self::replay::{Found, read_segment};
 use super::files::Files;
 use super::io_error;

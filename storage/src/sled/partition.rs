@@ -171,14 +171,7 @@ impl Partition {
         }
         let listed = operations::list(&db.operations, None, operations::IN_MEMORY_MAX + 1)?;
         let operations = OperationSet::new(Some(listed));
-        let partition = Self::new(
-            dir,
-            number,
-            created,
-            Some(db),
-            Ids::Active(ids),
-            operations,
-        );
+        let partition = Self::new(dir, number, created, Some(db), Ids::Active(ids), operations);
         Ok(Found { partition, zones })
     }
 
@@ -483,7 +476,10 @@ fn check_block(db: &Db, number: u32, zone: &Zone) -> Result<Vec<TraceId>, Storag
         .map(|fragment| fragment.trace_id)
         .collect();
     let rows = Rows::read(&Db::get(&db.summaries, number)?)?;
-    let is_same = rows.iter().map(|row| row.trace_id).eq(trace_ids.iter().copied());
+    let is_same = rows
+        .iter()
+        .map(|row| row.trace_id)
+        .eq(trace_ids.iter().copied());
     if !is_same || trace_ids.len() as u64 != zone.n_traces {
         return Err(damaged("its summaries are of other traces".to_owned()));
     }

@@ -116,7 +116,7 @@ pub(super) fn recover(
                 has_active |= mark.is_some_and(|mark| mark.partition == number);
                 found.push(view);
             }
-            Err(error @ StorageError::Damaged { .. } | error @ StorageError::Engine(_)) => {
+            Err(error @ (StorageError::Damaged { .. } | StorageError::Engine(_))) => {
                 tracing::error!(%error, path = %dir.display(), "a damaged partition is set aside");
                 quarantine(&dir, &paths.quarantine, files)?;
                 n_lost += 1;
@@ -211,7 +211,7 @@ pub(super) fn quarantine(
         .create_dir(quarantine)
         .map_err(io_error("make", quarantine))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let free = (0_u32..)
+    let free = (0..u32::MAX)
         .map(|n| match n {
             0 => quarantine.join(&*name),
             n => quarantine.join(format!("{name}.{n}")),
@@ -276,11 +276,14 @@ fn parse_hour(text: &str) -> Option<UnixNanos> {
     let mut parts = date.split('-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     let hour: u64 = hour.parse().ok()?;
-    if parts.next().is_some() || year < 1970 || year > 2_600 || !(1..=12).contains(&month) {
+    if parts.next().is_some() || !(1970..=2_600).contains(&year) || !(1..=12).contains(&month) {
         return None;
     }
     let days = days_to(year, month) + day.checked_sub(1)?;
-    let nanos = days.checked_mul(24)?.checked_add(hour)?.checked_mul(HOUR_NANOS)?;
+    let nanos = days
+        .checked_mul(24)?
+        .checked_add(hour)?
+        .checked_mul(HOUR_NANOS)?;
     Some(UnixNanos(nanos))
 }
 
@@ -299,7 +302,9 @@ fn days_in(year: u64, month: u64) -> u64 {
 
 /// How many days lie between the epoch and a month's first.
 fn days_to(year: u64, month: u64) -> u64 {
-    let years: u64 = (1970..year).map(|year| 365 + u64::from(is_leap(year))).sum();
+    let years: u64 = (1970..year)
+        .map(|year| 365 + u64::from(is_leap(year)))
+        .sum();
     years + (1..month).map(|month| days_in(year, month)).sum::<u64>()
 }
 

@@ -72,8 +72,7 @@ impl Sealer {
         let pause =
             (core.settings.quiet / 40).clamp(Duration::from_millis(1), Duration::from_millis(250));
         while !*self.is_stopping.lock() {
-            let is_pressed =
-                core.state.lock().live.n_bytes() > core.settings.live_bytes_soft;
+            let is_pressed = core.state.lock().live.n_bytes() > core.settings.live_bytes_soft;
             let take = if is_pressed { Take::Pressed } else { Take::Due };
             match core.seal_or_fail(take) {
                 Ok(true) => {}
@@ -93,7 +92,8 @@ impl Core {
     /// When sled fails.
     pub(super) fn seal_or_fail(&self, take: Take) -> Result<bool, StorageError> {
         let sealed = catch_unwind(AssertUnwindSafe(|| self.seal(take)));
-        let sealed = sealed.unwrap_or_else(|_| Err(StorageError::Engine("sealing panicked".into())));
+        let sealed =
+            sealed.unwrap_or_else(|_| Err(StorageError::Engine("sealing panicked".into())));
         if let Err(error) = &sealed {
             self.fail(&error_text(error));
         }
@@ -135,12 +135,7 @@ impl Core {
         Ok(true)
     }
 
-    fn build(
-        &self,
-        batch: &Batch,
-        view: &View,
-        known: &mut Known,
-    ) -> Result<Sealed, StorageError> {
+    fn build(&self, batch: &Batch, view: &View, known: &mut Known) -> Result<Sealed, StorageError> {
         let mut builder = BlockBuilder::new();
         let mut rows = RowsBuilder::default();
         let mut zone = Zone::new(batch.seq);
@@ -218,7 +213,11 @@ impl Core {
                     .filter(|fragment| trace_ids.contains(&fragment.trace_id))
                     .copied()
                     .collect();
-                Ok(wanted.iter().map(|of| of.trace_id).zip(block.traces(&wanted)?).collect())
+                Ok(wanted
+                    .iter()
+                    .map(|of| of.trace_id)
+                    .zip(block.traces(&wanted)?)
+                    .collect())
             });
             let spans: Vec<(TraceId, Vec<u8>)> = spans.unwrap_or_else(|error| {
                 tracing::warn!(%error, block = fragment.block, "a block cannot be read");
@@ -232,7 +231,9 @@ impl Core {
                 let Some(Ok(trace)) = old.get_mut(&trace_id) else {
                     continue;
                 };
-                let pushed = found.ok_or_else(damaged).and_then(|(_, spans)| trace.push(spans));
+                let pushed = found
+                    .ok_or_else(damaged)
+                    .and_then(|(_, spans)| trace.push(spans));
                 if let Err(error) = pushed {
                     old.insert(trace_id, Err(error));
                 }

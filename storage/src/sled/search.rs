@@ -71,19 +71,20 @@ impl Core {
     /// # Errors
     /// When a partition cannot be read or the cursor is none of a search in this order.
     pub(super) fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {
-        let after = match &request.after {
-            None => None,
-            Some(text) => {
-                Some(
-                    cursor::decode(text, request.order).ok_or_else(|| StorageError::Cursor {
+        let after =
+            match &request.after {
+                None => None,
+                Some(text) => Some(cursor::decode(text, request.order).ok_or_else(|| {
+                    StorageError::Cursor {
                         cursor: text.clone(),
-                    })?,
-                )
-            }
-        };
+                    }
+                })?),
+            };
         let snapshot = self.snapshot()?;
         let limit = request.limit.clamp(1, LIMIT_MAX);
-        let lost = self.n_lost_partitions.load(std::sync::atomic::Ordering::Relaxed);
+        let lost = self
+            .n_lost_partitions
+            .load(std::sync::atomic::Ordering::Relaxed);
         let mut search = Search {
             core: self,
             request,
@@ -212,7 +213,12 @@ impl Search<'_> {
             return Ok(());
         }
         let is_full = self.page.len() == self.limit;
-        if is_full && self.page.peek().is_some_and(|last| last.position < position) {
+        if is_full
+            && self
+                .page
+                .peek()
+                .is_some_and(|last| last.position < position)
+        {
             self.is_last_page = false;
             return Ok(());
         }

@@ -53,7 +53,7 @@ impl Settings {
     pub(crate) fn new(config: &StoreConfig) -> Self {
         Self {
             quiet: Duration::from_secs(10),
-            age_max: Duration::from_secs(60),
+            age_max: Duration::from_mins(1),
             trace_spans_max: 8_192,
             trace_bytes_max: 4 << 20,
             block_spans: 4_096,
@@ -62,7 +62,7 @@ impl Settings {
             live_bytes_hard: config.memory_limit_bytes / 10 * 4,
             // Whole partitions are removed: they are to be small beside what may be kept.
             partition_log_bytes: (256 << 20).min(config.max_disk_bytes / 8),
-            partition_age_max: Duration::from_secs(6 * 60 * 60).min(config.retention / 4),
+            partition_age_max: Duration::from_hours(6).min(config.retention / 4),
             open_max: 6,
             summary_fragments_max: 12,
             retention: config.retention,

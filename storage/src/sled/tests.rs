@@ -2,9 +2,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use longpole_proto::TraceId;
 use longpole_proto::testing::{SpanBuilder, parts_of, trace_id};
 use longpole_proto::wire::to_messages;
-use longpole_proto::TraceId;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use parking_lot::Mutex;
 use prost::Message;
@@ -51,11 +51,7 @@ fn once_the_store_failed_nothing_is_acknowledged_and_nothing_lost() {
     let dir = TempDir::new().expect("a directory");
     let store = open(dir.path(), &FaultyDisk::new());
     append(&store, 1, "").expect("acknowledged");
-    store
-        .engine()
-        .expect("open")
-        .core
-        .fail("a test's failure");
+    store.engine().expect("open").core.fail("a test's failure");
     for result in [
         append(&store, 2, "").map(drop),
         store.flush(),
@@ -103,7 +99,7 @@ impl Clock for ManualClock {
     }
 }
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A store without threads of its own doing anything unasked, on a clock that stands.
 fn at_rest(dir: &Path, disk: &FaultyDisk) -> (SledStore, Arc<ManualClock>) {
@@ -202,7 +198,12 @@ fn late_spans_make_fragments_that_read_as_one_trace() {
     let engine = store.engine().expect("open");
     for span in 1..=20 {
         append_to(&store, 1, span, clock.now());
-        append_to(&store, 100 + u8::try_from(span).expect("small"), 1, clock.now());
+        append_to(
+            &store,
+            100 + u8::try_from(span).expect("small"),
+            1,
+            clock.now(),
+        );
         let n_spans = usize::try_from(span).expect("small");
         for _ in 0..2 {
             assert_eq!(n_of(&store, 1), n_spans);
@@ -270,7 +271,10 @@ fn partitions_go_when_their_newest_span_is_too_old() {
     clock.advance(68 * HOUR);
     engine.keeper.retain().expect("the disk is fine");
     assert_eq!(partitions(dir.path()), 2);
-    assert_eq!((n_of(&store, 1), n_of(&store, 2), n_found(&store)), (1, 1, 2));
+    assert_eq!(
+        (n_of(&store, 1), n_of(&store, 2), n_found(&store)),
+        (1, 1, 2)
+    );
     assert_eq!(store.stats().expect("the store counts").n_traces, 2);
     clock.advance(100 * HOUR);
     engine.keeper.retain().expect("the disk is fine");
@@ -317,7 +321,9 @@ fn a_nearly_full_disk_refuses_spans_until_there_is_room() {
     let dir = TempDir::new().expect("a directory");
     let disk = FaultyDisk::new();
     disk.set_free_bytes(50 << 30);
-    let store = open_with(dir.path(), &disk, |settings| settings.checkpoint_interval = HOUR);
+    let store = open_with(dir.path(), &disk, |settings| {
+        settings.checkpoint_interval = HOUR;
+    });
     append(&store, 1, "").expect("acknowledged");
     let keeper = Arc::clone(&store.engine().expect("open").keeper);
     disk.set_free_bytes(4 << 30);
@@ -341,7 +347,13 @@ fn a_closed_partition_that_turns_out_damaged_is_set_aside_and_the_rest_serves() 
     let mut damaged = None;
     for trace in 1..=3 {
         append_to(&store, trace, 1, UnixNanos(1));
-        damaged = damaged.or(engine.core.state.lock().view.active().map(|of| of.partition.dir().to_owned()));
+        damaged = damaged.or(engine
+            .core
+            .state
+            .lock()
+            .view
+            .active()
+            .map(|of| of.partition.dir().to_owned()));
         close_partition(&engine);
     }
     drop(engine);
@@ -361,7 +373,12 @@ fn a_closed_partition_that_turns_out_damaged_is_set_aside_and_the_rest_serves() 
     assert_eq!((result.requests.len(), result.complete), (2, false));
     store.engine().expect("open").keeper.go_round();
     assert_eq!(store.stats().expect("the store counts").n_damaged, 1);
-    assert!(dir.path().join("quarantine").join(damaged.file_name().expect("a name")).exists());
+    assert!(
+        dir.path()
+            .join("quarantine")
+            .join(damaged.file_name().expect("a name"))
+            .exists()
+    );
     assert_eq!((n_of(&store, 1), n_of(&store, 3)), (0, 1));
     append_to(&store, 1, 7, UnixNanos(1));
     assert_eq!(n_of(&store, 1), 1);

@@ -133,8 +133,11 @@ pub(super) fn spans_of<'a>(
     Ok(())
 }
 
+/// Own fields, and nested messages.
+type Split<'a> = (Cow<'a, [u8]>, Vec<&'a [u8]>);
+
 /// A message's own fields, and the messages in its field 2.
-fn split(message: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<&[u8]>), WireError> {
+fn split(message: &[u8]) -> Result<Split<'_>, WireError> {
     let mut own: Cow<'_, [u8]> = Cow::Borrowed(&[]);
     let mut nested = Vec::new();
     // Where the own fields end that stand in front, as all do that were split by trace.

@@ -110,7 +110,9 @@ impl View {
     /// Adds a block to the active partition.
     pub(super) fn push_block(&mut self, zone: Arc<Zone>) {
         let partitions = Arc::make_mut(&mut self.partitions);
-        let active = partitions.last_mut().expect("there always is an active one");
+        let active = partitions
+            .last_mut()
+            .expect("there always is an active one");
         let block = u32::try_from(active.zones.len()).expect("far fewer than 2^32 blocks");
         if !zone.late.is_empty() {
             let late = Arc::make_mut(&mut self.late);
@@ -138,7 +140,10 @@ impl View {
             .flat_map(|view| &*view.zones)
             .map(|zone| zone.n_traces - zone.late.len() as u64)
             .sum();
-        let orphans = self.late.values().filter(|late| !is_there(late.first_partition));
+        let orphans = self
+            .late
+            .values()
+            .filter(|late| !is_there(late.first_partition));
         firsts + orphans.count() as u64
     }
 
@@ -201,7 +206,11 @@ impl FragmentRef {
     pub(super) fn read(&self, to: &mut TraceBuilder) -> Result<(), StorageError> {
         let bytes = self.partition.block(self.block)?;
         let damaged = |what: &dyn std::fmt::Display| StorageError::Damaged {
-            what: format!("block {} in {}: {what}", self.block, self.partition.dir().display()),
+            what: format!(
+                "block {} in {}: {what}",
+                self.block,
+                self.partition.dir().display()
+            ),
         };
         let block = Block::open(&bytes).map_err(|error| damaged(&error))?;
         let fragment: Fragment = *block

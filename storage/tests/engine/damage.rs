@@ -102,7 +102,9 @@ fn a_damaged_active_partition_is_made_anew_from_the_log() {
         let copy = copied(dir.path());
         let mut damaged = bytes.clone();
         damaged[bytes.len() * place / 8] ^= 2;
-        let path = copy.path().join(path.strip_prefix(dir.path()).expect("below"));
+        let path = copy
+            .path()
+            .join(path.strip_prefix(dir.path()).expect("below"));
         fs::write(&path, &damaged).expect("a damaged database");
         let store = sled(copy.path()).expect("a store");
         assert_eq!(found(&*store, &everything()).len(), 200, "{place}/8");
@@ -128,16 +130,23 @@ fn many_partitions() -> (TempDir, Vec<(TraceId, Spans)>) {
     let store = open().expect("a store");
     let mut expected: Vec<(TraceId, Spans)> = Vec::new();
     let is_index = |path: &PathBuf| path.file_name().is_some_and(|name| name == "INDEX");
-    let n_closed = || files_below(dir.path()).iter().filter(|path| is_index(path)).count();
+    let n_closed = || {
+        files_below(dir.path())
+            .iter()
+            .filter(|path| is_index(path))
+            .count()
+    };
     // The keeper closes a partition every few kilobytes.
     while n_closed() < 3 {
         let n = expected.len() as u64 + 1;
         let text = format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let span = SpanBuilder::new(1, "work").at(0, n).attribute("text", text.as_str());
+        let span = SpanBuilder::new(1, "work")
+            .at(0, n)
+            .attribute("text", text.as_str());
         let request = request_of(id(n), [span]);
         let mut spans = sent(&request, id(n));
         append(&*store, request).expect("acknowledged");
-        if n % 10 == 0 {
+        if n.is_multiple_of(10) {
             // The first gets more, long after.
             let late = SpanBuilder::new(n, "late").at(0, n).parent(1);
             let request = request_of(id(1), [late]);
@@ -168,7 +177,9 @@ fn a_flipped_bit_in_any_file_costs_at_most_what_is_reported() {
             let copy = copied(dir.path());
             let mut damaged = bytes.clone();
             damaged[bytes.len() * place / 3] ^= 0x20;
-            let path = copy.path().join(path.strip_prefix(dir.path()).expect("below"));
+            let path = copy
+                .path()
+                .join(path.strip_prefix(dir.path()).expect("below"));
             fs::write(&path, &damaged).expect("a damaged file");
             let store = FaultyDisk::hasty()
                 .open(&config(copy.path(), Durability::Os))
@@ -194,8 +205,8 @@ fn a_flipped_bit_in_any_file_costs_at_most_what_is_reported() {
                 }
             }
             let result = store.search(&everything()).expect("the store searches");
-            let is_reported = !result.complete
-                || store.stats().expect("the store counts").n_damaged > 0;
+            let is_reported =
+                !result.complete || store.stats().expect("the store counts").n_damaged > 0;
             n_reported += u32::from(is_reported);
             // sled's own files, and what is only in them once the log forgot it.
             let is_database = name != "INDEX" && path.to_string_lossy().contains("/partitions/");

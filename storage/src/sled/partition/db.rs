@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use sled::{Mode, Tree};
 
+use crate::StorageError;
 use crate::sled::files::Files;
 use crate::sled::io_error;
-use crate::StorageError;
 
 /// How much memory sled's cache takes. What is read once is not read again soon.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -100,7 +100,11 @@ impl Db {
     ///
     /// # Errors
     /// When sled or the disk fails.
-    pub(in crate::sled) fn sync(&self, files: &dyn Files, synced: &mut Synced) -> Result<(), StorageError> {
+    pub(in crate::sled) fn sync(
+        &self,
+        files: &dyn Files,
+        synced: &mut Synced,
+    ) -> Result<(), StorageError> {
         let blob_dir = self.dir.join("blobs");
         let list_blobs = || files.list(&blob_dir).map_err(io_error("list", &blob_dir));
         // A blob that is there before the flush is whole behind it.
@@ -173,7 +177,9 @@ fn piece_key(block: u32, piece: u32) -> [u8; 8] {
 ///
 /// # Errors
 /// When sled fails or panics.
-pub(in crate::sled) fn guarded<T>(use_sled: impl FnOnce() -> sled::Result<T>) -> Result<T, StorageError> {
+pub(in crate::sled) fn guarded<T>(
+    use_sled: impl FnOnce() -> sled::Result<T>,
+) -> Result<T, StorageError> {
     match catch_unwind(AssertUnwindSafe(use_sled)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(StorageError::Engine(Box::new(error))),

@@ -145,7 +145,9 @@ fn checked(run: &[u8]) -> Result<impl Iterator<Item = (&[u8], u32)>, StorageErro
     }
     Ok(entries.chunks_exact(ENTRY_BYTES).map(|entry| {
         let (trace_id, block) = entry.split_at(16);
-        let block = block.try_into().expect("an entry has 4 bytes behind its ID");
+        let block = block
+            .try_into()
+            .expect("an entry has 4 bytes behind its ID");
         (trace_id, u32::from_be_bytes(block))
     }))
 }
@@ -170,8 +172,11 @@ pub(super) struct Filter {
 impl Filter {
     /// Whether a trace may be there.
     pub(super) fn passes(&self, trace_id: TraceId) -> bool {
-        self.probes(trace_id)
-            .all(|bit| self.bits.get(bit / 8).is_some_and(|byte| byte & (1 << (bit % 8)) != 0))
+        self.probes(trace_id).all(|bit| {
+            self.bits
+                .get(bit / 8)
+                .is_some_and(|byte| byte & (1 << (bit % 8)) != 0)
+        })
     }
 
     fn probes(&self, trace_id: TraceId) -> impl Iterator<Item = usize> + use<> {
@@ -202,8 +207,12 @@ mod tests {
     use super::*;
 
     fn id(n: u16) -> TraceId {
-        TraceId::new(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_0c0c).to_be_bytes())
-            .expect("numbers start at 1")
+        TraceId::new(
+            u128::from(n)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_0c0c)
+                .to_be_bytes(),
+        )
+        .expect("numbers start at 1")
     }
 
     proptest! {
