@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use prost::encoding::encoded_len_varint;
+
 use super::WireError;
 
 /// How deep groups may be nested, as in prost.
@@ -9,7 +11,7 @@ const GROUP_DEPTH_MAX: usize = 100;
 
 /// The fields of one message; ends after the first error.
 #[derive(Debug, Clone)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     /// The outermost message, so that positions are the caller's.
     bytes: &'a [u8],
     at: usize,
@@ -18,11 +20,11 @@ pub(super) struct Reader<'a> {
 
 /// One field of a message.
 #[derive(Debug)]
-pub(super) struct Field<'a> {
+pub struct Field<'a> {
     /// Its number; never 0.
-    pub(super) number: u32,
+    pub number: u32,
     /// Where it lies, tag and length included.
-    pub(super) whole: Range<usize>,
+    pub whole: Range<usize>,
     value: Value,
     bytes: &'a [u8],
 }
@@ -38,7 +40,7 @@ enum Value {
 
 impl<'a> Reader<'a> {
     /// Reads a whole message.
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             at: 0,
@@ -47,7 +49,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the message that lies in `bytes` at `message`.
-    pub(super) fn within(bytes: &'a [u8], message: Range<usize>) -> Self {
+    pub fn within(bytes: &'a [u8], message: Range<usize>) -> Self {
         Self {
             bytes,
             at: message.start,
@@ -194,7 +196,10 @@ impl<'a> Iterator for Reader<'a> {
 
 impl<'a> Field<'a> {
     /// Where the bytes, text or message of a length-delimited field lie.
-    pub(super) fn range(&self) -> Result<Range<usize>, WireError> {
+    ///
+    /// # Errors
+    /// When the field has another wire type.
+    pub fn range(&self) -> Result<Range<usize>, WireError> {
         match &self.value {
             Value::Len(range) => Ok(range.clone()),
             _ => Err(self.mismatch(2)),
@@ -202,17 +207,26 @@ impl<'a> Field<'a> {
     }
 
     /// The bytes, text or message of a length-delimited field.
-    pub(super) fn bytes(&self) -> Result<&'a [u8], WireError> {
+    ///
+    /// # Errors
+    /// When the field has another wire type.
+    pub fn bytes(&self) -> Result<&'a [u8], WireError> {
         Ok(&self.bytes[self.range()?])
     }
 
     /// The fields of a message.
-    pub(super) fn message(&self) -> Result<Reader<'a>, WireError> {
+    ///
+    /// # Errors
+    /// When the field has another wire type.
+    pub fn message(&self) -> Result<Reader<'a>, WireError> {
         Ok(Reader::within(self.bytes, self.range()?))
     }
 
     /// A varint.
-    pub(super) fn varint(&self) -> Result<u64, WireError> {
+    ///
+    /// # Errors
+    /// When the field has another wire type.
+    pub fn varint(&self) -> Result<u64, WireError> {
         match self.value {
             Value::Varint(value) => Ok(value),
             _ => Err(self.mismatch(0)),
@@ -220,18 +234,27 @@ impl<'a> Field<'a> {
     }
 
     /// A varint read as protobuf reads 32-bit numbers and enums: the bits above are dropped.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     #[expect(clippy::cast_possible_truncation, reason = "protobuf says so")]
-    pub(super) fn uint32(&self) -> Result<u32, WireError> {
+    pub fn uint32(&self) -> Result<u32, WireError> {
         self.varint().map(|value| value as u32)
     }
 
     /// An enum's number.
-    pub(super) fn enumeration(&self) -> Result<i32, WireError> {
+    ///
+    /// # Errors
+    /// When the field has another wire type.
+    pub fn enumeration(&self) -> Result<i32, WireError> {
         self.uint32().map(u32::cast_signed)
     }
 
     /// A fixed 64-bit number.
-    pub(super) fn fixed64(&self) -> Result<u64, WireError> {
+    ///
+    /// # Errors
+    /// When the field has another wire type.
+    pub fn fixed64(&self) -> Result<u64, WireError> {
         match self.value {
             Value::Fixed64(value) => Ok(value),
             _ => Err(self.mismatch(1)),
@@ -239,11 +262,28 @@ impl<'a> Field<'a> {
     }
 
     /// A fixed 32-bit number.
-    pub(super) fn fixed32(&self) -> Result<u32, WireError> {
+    ///
+    /// # Errors
+    /// When the field has another wire type.
+    pub fn fixed32(&self) -> Result<u32, WireError> {
         match self.value {
             Value::Fixed32(value) => Ok(value),
             _ => Err(self.mismatch(5)),
         }
+    }
+
+    /// Whether tag, length and number take no more bytes than they must, as every encoder in use
+    /// writes them: then the field can be written again from its number and value.
+    pub fn is_minimal(&self) -> bool {
+        let tag = encoded_len_varint(u64::from(self.number) << 3);
+        let rest = match &self.value {
+            Value::Varint(value) => encoded_len_varint(*value),
+            Value::Fixed64(_) => 8,
+            Value::Len(range) => encoded_len_varint(range.len() as u64) + range.len(),
+            Value::Group => return false,
+            Value::Fixed32(_) => 4,
+        };
+        self.whole.len() == tag + rest
     }
 
     fn mismatch(&self, expected: u8) -> WireError {

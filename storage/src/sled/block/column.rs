@@ -1,0 +1,205 @@
+//! Columns: the values of one thing over all spans of a block, each distinct value once.
+//!
+//! A row is the number of its value, counted in order of first appearance; a value's first row is
+//! written as 0, a repetition as the number plus 1. So a column of one value, and one whose values
+//! are all different, both write almost nothing but zeros.
+
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher as _;
+
+use super::Damage;
+use super::bytes::{Cursor, put_varint};
+
+/// A column being filled.
+#[derive(Default)]
+pub(super) struct ColumnBuilder {
+    /// The distinct values, end to end.
+    values: Vec<u8>,
+    /// By value: one past its last byte in `values`.
+    ends: Vec<u32>,
+    /// Values by their bytes.
+    by_value: HashTable<u32>,
+    rows: Vec<u32>,
+    n_rows: u32,
+    last: u32,
+}
+
+impl ColumnBuilder {
+    fn value(&self, number: u32) -> &[u8] {
+        &self.values[range(&self.ends, number)]
+    }
+
+    /// Appends a row.
+    pub(super) fn push(&mut self, value: &[u8], hasher: &RandomState) {
+        self.n_rows += 1;
+        // Runs of one value are common: a service's spans stand together.
+        if !self.ends.is_empty() && self.value(self.last) == value {
+            self.rows.push(self.last + 1);
+            return;
+        }
+        let hash = hasher.hash_one(value);
+        let found = self.by_value.find(hash, |&number| {
+            self.values[range(&self.ends, number)] == *value
+        });
+        if let Some(&number) = found {
+            self.last = number;
+            self.rows.push(number + 1);
+            return;
+        }
+        let number = u32::try_from(self.ends.len()).expect("a block is far below 2^32 values");
+        self.values.extend_from_slice(value);
+        self.ends
+            .push(u32::try_from(self.values.len()).expect("a block is far below 4 GiB"));
+        let (values, ends) = (&self.values, &self.ends);
+        self.by_value.insert_unique(hash, number, |&number| {
+            hasher.hash_one(&values[range(ends, number)])
+        });
+        self.last = number;
+        self.rows.push(0);
+    }
+
+    /// Writes the values to `values` and the rows to `rows`.
+    pub(super) fn write(&self, values: &mut Vec<u8>, rows: &mut Vec<u8>) {
+        put_varint(values, self.ends.len() as u64);
+        let mut start = 0;
+        for &end in &self.ends {
+            put_varint(values, u64::from(end - start));
+            start = end;
+        }
+        values.extend_from_slice(&self.values);
+
+        put_varint(rows, self.rows.len() as u64);
+        // The low bytes stand together and the high bytes stand together: zstd likes them so.
+        let width = Width::of(self.ends.len());
+        rows.extend(self.rows.iter().map(|row| row.to_le_bytes()[0]));
+        for byte in 1..width.bytes() {
+            rows.extend(self.rows.iter().map(|row| row.to_le_bytes()[byte]));
+        }
+    }
+}
+
+fn range(ends: &[u32], number: u32) -> Range<usize> {
+    let start = number
+        .checked_sub(1)
+        .map_or(0, |before| ends[before as usize]);
+    start as usize..ends[number as usize] as usize
+}
+
+/// How many bytes a row takes.
+#[derive(Clone, Copy)]
+enum Width {
+    One,
+    Two,
+    Four,
+}
+
+impl Width {
+    /// Of a column with so many distinct values: rows go from 0 to that number.
+    fn of(n_values: usize) -> Self {
+        match n_values {
+            0..=0xff => Self::One,
+            0x100..=0xffff => Self::Two,
+            _ => Self::Four,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+}
+
+/// A column as read back; borrows the block's decompressed bytes.
+pub(super) struct Column<'a> {
+    values: &'a [u8],
+    ends: Vec<u32>,
+    rows: &'a [u8],
+    n_rows: usize,
+    width: Width,
+}
+
+impl<'a> Column<'a> {
+    /// Reads what [`ColumnBuilder::write`] wrote.
+    pub(super) fn read(values: &mut Cursor<'a>, rows: &mut Cursor<'a>) -> Result<Self, Damage> {
+        let n_values = values.count()?;
+        let mut ends = Vec::with_capacity(n_values);
+        let mut end = 0_u32;
+        for _ in 0..n_values {
+            let len = u32::try_from(values.varint()?).map_err(|_| Damage("a value's length"))?;
+            end = end.checked_add(len).ok_or(Damage("a column's length"))?;
+            ends.push(end);
+        }
+        let values = values.take(end as usize)?;
+        let n_rows = rows.count()?;
+        let width = Width::of(n_values);
+        let rows = rows.take(
+            n_rows
+                .checked_mul(width.bytes())
+                .ok_or(Damage("a column's rows"))?,
+        )?;
+        Ok(Self {
+            values,
+            ends,
+            rows,
+            n_rows,
+            width,
+        })
+    }
+
+    fn row(&self, at: usize) -> u32 {
+        let mut bytes = [0; 4];
+        for (plane, byte) in bytes.iter_mut().enumerate().take(self.width.bytes()) {
+            *byte = self.rows[plane * self.n_rows + at];
+        }
+        u32::from_le_bytes(bytes)
+    }
+
+    /// A reader that begins at a row.
+    pub(super) fn rows_from(&self, at: usize) -> Result<Rows<'_, 'a>, Damage> {
+        if at > self.n_rows {
+            return Err(Damage("a column has fewer rows than spans need"));
+        }
+        let n_new = (0..at).filter(|&before| self.row(before) == 0).count();
+        Ok(Rows {
+            column: self,
+            at,
+            n_new,
+        })
+    }
+}
+
+/// Reads a column's rows in order.
+pub(super) struct Rows<'c, 'a> {
+    column: &'c Column<'a>,
+    at: usize,
+    /// How many values appeared before.
+    n_new: usize,
+}
+
+impl<'a> Rows<'_, 'a> {
+    /// The next row's value.
+    pub(super) fn next(&mut self) -> Result<&'a [u8], Damage> {
+        if self.at >= self.column.n_rows {
+            return Err(Damage("a column has fewer rows than spans need"));
+        }
+        let row = self.column.row(self.at) as usize;
+        self.at += 1;
+        let number = if row == 0 {
+            self.n_new += 1;
+            self.n_new - 1
+        } else {
+            row - 1
+        };
+        if number >= self.column.ends.len() {
+            return Err(Damage("a row names no value"));
+        }
+        let number = u32::try_from(number).map_err(|_| Damage("a row names no value"))?;
+        Ok(&self.column.values[range(&self.column.ends, number)])
+    }
+}

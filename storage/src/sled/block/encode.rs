@@ -1,0 +1,497 @@
+//! Building a block.
+
+use std::hash::BuildHasher as _;
+use std::ops::Range;
+use std::ptr;
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashTable};
+use longpole_proto::TraceId;
+use longpole_proto::wire::reader::{Field, Reader};
+
+use super::bytes::{put_varint, zigzag};
+use super::column::ColumnBuilder;
+use super::shape::{Part, Step};
+use super::{MAGIC, N_PARTS, ZSTD_LEVEL};
+
+/// From this many spans on, a trace's parents are looked up in a table instead of one by one.
+const TABLE_FROM_SPANS: usize = 32;
+
+/// What is kept of a trace's fragment besides its spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FragmentFacts {
+    /// When its first span was received, nanoseconds since the epoch.
+    pub(crate) first_received: u64,
+    /// When its newest span was received.
+    pub(crate) last_received: u64,
+}
+
+/// A list of distinct byte strings.
+#[derive(Default)]
+struct Dictionary {
+    entries: Vec<Vec<u8>>,
+    by_entry: HashTable<u32>,
+}
+
+impl Dictionary {
+    fn number(&mut self, entry: &[u8], hasher: &RandomState) -> u32 {
+        let hash = hasher.hash_one(entry);
+        let entries = &self.entries;
+        if let Some(&number) = self
+            .by_entry
+            .find(hash, |&number| entries[number as usize] == entry)
+        {
+            return number;
+        }
+        let number = u32::try_from(self.entries.len()).expect("a block is far below 2^32 entries");
+        self.entries.push(entry.to_vec());
+        let entries = &self.entries;
+        self.by_entry.insert_unique(hash, number, |&number| {
+            hasher.hash_one(entries[number as usize].as_slice())
+        });
+        number
+    }
+
+    fn write(&self, to: &mut Vec<u8>) {
+        put_varint(to, self.entries.len() as u64);
+        for entry in &self.entries {
+            put_varint(to, entry.len() as u64);
+            to.extend_from_slice(entry);
+        }
+    }
+}
+
+/// A column's name and values.
+struct NamedColumn {
+    part: Part,
+    key: Vec<u8>,
+    values: ColumnBuilder,
+    /// The column that followed this one last time: spans repeat themselves.
+    next: u32,
+}
+
+/// A block being built: traces in any order, each trace's spans in order of arrival.
+pub(crate) struct BlockBuilder {
+    hasher: RandomState,
+    traces: Vec<u8>,
+    n_traces: u64,
+    n_spans: usize,
+    groups: Dictionary,
+    last_group: Option<u32>,
+    shapes: Dictionary,
+    columns: Vec<NamedColumn>,
+    by_name: HashTable<u32>,
+    span_ids: Vec<u8>,
+    outside_parents: Vec<u8>,
+    times: Vec<u8>,
+    shape_rows: Vec<u32>,
+    group_rows: Vec<u32>,
+    parent_rows: Vec<u32>,
+    // What belongs to the trace at hand.
+    trace_ids: Vec<u64>,
+    trace_table: HashMap<u64, u32, RandomState>,
+    parents: Vec<u64>,
+    last_start: u64,
+    // Kept to be filled again.
+    shape: Vec<u8>,
+    tokens: Vec<Token>,
+    last_column: u32,
+}
+
+/// A span's place among its trace's: 0 is none, 1 an ID from outside, then the position plus 2.
+pub(super) const NO_PARENT: u32 = 0;
+pub(super) const OUTSIDE_PARENT: u32 = 1;
+pub(super) const FIRST_PARENT: u32 = 2;
+
+impl BlockBuilder {
+    /// An empty block.
+    pub(crate) fn new() -> Self {
+        let hasher = RandomState::default();
+        Self {
+            hasher: hasher.clone(),
+            traces: Vec::new(),
+            n_traces: 0,
+            n_spans: 0,
+            groups: Dictionary::default(),
+            last_group: None,
+            shapes: Dictionary::default(),
+            columns: Vec::new(),
+            by_name: HashTable::new(),
+            span_ids: Vec::new(),
+            outside_parents: Vec::new(),
+            times: Vec::new(),
+            shape_rows: Vec::new(),
+            group_rows: Vec::new(),
+            parent_rows: Vec::new(),
+            trace_ids: Vec::new(),
+            trace_table: HashMap::with_hasher(hasher),
+            parents: Vec::new(),
+            last_start: 0,
+            shape: Vec::new(),
+            tokens: Vec::new(),
+            last_column: 0,
+        }
+    }
+
+    /// Appends a trace's spans: the own fields of its `ResourceSpans` and of its `ScopeSpans`, and
+    /// the message, of each.
+    pub(crate) fn add_trace<'a>(
+        &mut self,
+        trace_id: TraceId,
+        facts: FragmentFacts,
+        spans: impl Iterator<Item = (&'a [u8], &'a [u8], &'a [u8])>,
+    ) {
+        self.trace_ids.clear();
+        self.parents.clear();
+        self.trace_table.clear();
+        self.last_start = 0;
+        let mut n_spans = 0_u64;
+        let mut last: Option<(&[u8], &[u8])> = None;
+        for (resource, scope, message) in spans {
+            // Spans sent together have their groups at the same place.
+            match last.filter(|last| ptr::eq(last.0, resource) && ptr::eq(last.1, scope)) {
+                Some(_) => self.group_rows.extend(self.last_group),
+                None => self.add_group(resource, scope),
+            }
+            last = Some((resource, scope));
+            self.add_span(trace_id, message);
+            n_spans += 1;
+        }
+        self.link_parents();
+        self.traces.extend_from_slice(trace_id.as_bytes());
+        put_varint(&mut self.traces, n_spans);
+        put_varint(&mut self.traces, facts.first_received);
+        put_varint(
+            &mut self.traces,
+            facts.last_received.wrapping_sub(facts.first_received),
+        );
+        self.n_traces += 1;
+    }
+
+    fn add_group(&mut self, resource: &[u8], scope: &[u8]) {
+        let is_last = self.last_group.is_some_and(|group| {
+            let (length, rest) = self.groups.entries[group as usize]
+                .split_first_chunk()
+                .expect("a group begins with a length");
+            u32::from_le_bytes(*length) as usize == resource.len()
+                && rest.len() == resource.len() + scope.len()
+                && rest.starts_with(resource)
+                && rest.ends_with(scope)
+        });
+        let group = match self.last_group {
+            Some(group) if is_last => group,
+            _ => {
+                let length = u32::try_from(resource.len()).expect("a request is below 4 GiB");
+                let entry = [&length.to_le_bytes(), resource, scope].concat();
+                self.groups.number(&entry, &self.hasher)
+            }
+        };
+        self.last_group = Some(group);
+        self.group_rows.push(group);
+    }
+
+    fn add_span(&mut self, trace_id: TraceId, message: &[u8]) {
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokens.clear();
+        self.shape.clear();
+        self.last_column = 0;
+        let mut at = SpanAt {
+            start: self.last_start,
+            id: None,
+        };
+        if take_apart(trace_id, message, &mut tokens).is_some() {
+            for token in &tokens {
+                self.apply(token, message, &mut at);
+            }
+        } else {
+            let column = self.column(Part::Message, &[]);
+            self.columns[column as usize]
+                .values
+                .push(message, &self.hasher);
+            Step::Message(column).put(&mut self.shape);
+        }
+        self.tokens = tokens;
+        self.last_start = at.start;
+        self.trace_ids.push(at.id.unwrap_or(0));
+        let number = self.shapes.number(&self.shape, &self.hasher);
+        self.shape_rows.push(number);
+        self.n_spans += 1;
+    }
+
+    fn apply(&mut self, token: &Token, message: &[u8], at: &mut SpanAt) {
+        let step = match token {
+            Token::TraceId => Step::TraceId,
+            Token::SpanId(id) => {
+                self.span_ids.extend_from_slice(&id.to_be_bytes());
+                at.id.get_or_insert(*id);
+                Step::SpanId
+            }
+            Token::ParentId(id) => {
+                self.parents.push(*id);
+                Step::ParentId
+            }
+            Token::Start(start) => {
+                put_varint(&mut self.times, zigzag(at.start, *start));
+                at.start = *start;
+                Step::Start
+            }
+            Token::End(end) => {
+                put_varint(&mut self.times, zigzag(at.start, *end));
+                Step::End
+            }
+            Token::Attribute { part, key, value } => {
+                let column = self.column(*part, &message[key.clone()]);
+                self.columns[column as usize]
+                    .values
+                    .push(&message[value.clone()], &self.hasher);
+                Step::Attribute(column)
+            }
+            Token::Field { part, whole } => {
+                let column = self.column(*part, &[]);
+                self.columns[column as usize]
+                    .values
+                    .push(&message[whole.clone()], &self.hasher);
+                Step::Field(column)
+            }
+            Token::Event => Step::Event,
+            Token::EventTime(time) => {
+                put_varint(&mut self.times, zigzag(at.start, *time));
+                Step::EventTime
+            }
+            Token::EventEnd => Step::EventEnd,
+        };
+        step.put(&mut self.shape);
+    }
+
+    /// The column of a part and key, made when it is new.
+    fn column(&mut self, part: Part, key: &[u8]) -> u32 {
+        let is = |column: &NamedColumn| column.part == part && column.key == key;
+        if let Some(last) = self.columns.get(self.last_column as usize)
+            && let Some(column) = self.columns.get(last.next as usize)
+            && is(column)
+        {
+            self.last_column = last.next;
+            return self.last_column;
+        }
+        let hash = self.hasher.hash_one((part, key));
+        let columns = &self.columns;
+        let found = self
+            .by_name
+            .find(hash, |&number| is(&columns[number as usize]))
+            .copied();
+        let number = found.unwrap_or_else(|| {
+            let number =
+                u32::try_from(self.columns.len()).expect("a block is far below 2^32 columns");
+            self.columns.push(NamedColumn {
+                part,
+                key: key.to_vec(),
+                values: ColumnBuilder::default(),
+                next: number,
+            });
+            let (columns, hasher) = (&self.columns, &self.hasher);
+            self.by_name.insert_unique(hash, number, |&number| {
+                let column = &columns[number as usize];
+                hasher.hash_one((column.part, column.key.as_slice()))
+            });
+            number
+        });
+        self.columns[self.last_column as usize].next = number;
+        self.last_column = number;
+        number
+    }
+
+    /// Turns the parents of the trace at hand into places among its spans.
+    fn link_parents(&mut self) {
+        let by_table = self.trace_ids.len() >= TABLE_FROM_SPANS;
+        if by_table {
+            for (position, &id) in (0_u32..).zip(&self.trace_ids) {
+                self.trace_table.entry(id).or_insert(position);
+            }
+        }
+        for &parent in &self.parents {
+            let position = if by_table {
+                self.trace_table.get(&parent).copied()
+            } else {
+                (0_u32..)
+                    .zip(&self.trace_ids)
+                    .find(|&(_, &id)| id == parent)
+                    .map(|(at, _)| at)
+            };
+            self.parent_rows
+                .push(position.map_or(OUTSIDE_PARENT, |at| at + FIRST_PARENT));
+            if position.is_none() {
+                self.outside_parents
+                    .extend_from_slice(&parent.to_be_bytes());
+            }
+        }
+    }
+
+    /// The block's bytes.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        let mut index = Vec::new();
+        put_varint(&mut index, self.n_traces);
+        put_varint(&mut index, self.n_spans as u64);
+        index.extend_from_slice(&self.traces);
+        self.groups.write(&mut index);
+        self.shapes.write(&mut index);
+        put_varint(&mut index, self.columns.len() as u64);
+        for column in &self.columns {
+            column.part.put(&mut index);
+            put_varint(&mut index, column.key.len() as u64);
+            index.extend_from_slice(&column.key);
+        }
+
+        let mut ids = Vec::with_capacity(self.span_ids.len() + self.outside_parents.len() + 10);
+        put_varint(&mut ids, self.span_ids.len() as u64);
+        ids.extend_from_slice(&self.span_ids);
+        ids.extend_from_slice(&self.outside_parents);
+
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        put_rows(&mut rows, &self.shape_rows);
+        put_rows(&mut rows, &self.group_rows);
+        put_rows(&mut rows, &self.parent_rows);
+        for column in &self.columns {
+            column.values.write(&mut values, &mut rows);
+        }
+        pack([&index, &ids, &self.times, &rows, &values])
+    }
+}
+
+fn put_rows(to: &mut Vec<u8>, rows: &[u32]) {
+    put_varint(to, rows.len() as u64);
+    for &row in rows {
+        put_varint(to, u64::from(row));
+    }
+}
+
+/// The header and the parts, packed.
+fn pack(parts: [&[u8]; N_PARTS]) -> Vec<u8> {
+    let mut block = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() / 2);
+    block.extend_from_slice(&MAGIC);
+    block.extend_from_slice(&[0; 4 + 8 * N_PARTS]);
+    let length = |len: usize| {
+        u32::try_from(len)
+            .expect("a block is far below 4 GiB")
+            .to_le_bytes()
+    };
+    for (at, part) in parts.into_iter().enumerate() {
+        let packed =
+            zstd::bulk::compress(part, ZSTD_LEVEL).expect("memory takes all that is written");
+        let header = 8 + 8 * at;
+        block[header..header + 4].copy_from_slice(&length(part.len()));
+        block[header + 4..header + 8].copy_from_slice(&length(packed.len()));
+        block.extend_from_slice(&packed);
+    }
+    let crc = crc32c::crc32c(&block[8..]);
+    block[4..8].copy_from_slice(&crc.to_le_bytes());
+    block
+}
+
+/// Where the span at hand stands.
+struct SpanAt {
+    /// What its times are counted from.
+    start: u64,
+    id: Option<u64>,
+}
+
+/// A piece of a span's message, its values where they lie.
+enum Token {
+    TraceId,
+    SpanId(u64),
+    ParentId(u64),
+    Start(u64),
+    End(u64),
+    Attribute {
+        part: Part,
+        key: Range<usize>,
+        value: Range<usize>,
+    },
+    Field {
+        part: Part,
+        whole: Range<usize>,
+    },
+    Event,
+    EventTime(u64),
+    EventEnd,
+}
+
+/// Takes a span's message apart; `None` when its pieces written again would not be the same bytes.
+fn take_apart(trace_id: TraceId, message: &[u8], tokens: &mut Vec<Token>) -> Option<()> {
+    for field in Reader::new(message) {
+        let field = field.ok()?;
+        if !field.is_minimal() {
+            return None;
+        }
+        let token = match field.number {
+            1 if field.bytes().ok()? == trace_id.as_bytes() => Token::TraceId,
+            2 | 4 if field.bytes().ok()?.len() == 8 => {
+                let id = u64::from_be_bytes(field.bytes().ok()?.try_into().ok()?);
+                if field.number == 2 {
+                    Token::SpanId(id)
+                } else {
+                    Token::ParentId(id)
+                }
+            }
+            7 => Token::Start(field.fixed64().ok()?),
+            8 => Token::End(field.fixed64().ok()?),
+            9 => attribute(message, &field, Part::SpanAttribute)
+                .unwrap_or(whole(&field, Part::SpanField)),
+            11 => {
+                let mark = tokens.len();
+                tokens.push(Token::Event);
+                if event(message, &field, tokens).is_some() {
+                    Token::EventEnd
+                } else {
+                    tokens.truncate(mark);
+                    whole(&field, Part::SpanField)
+                }
+            }
+            _ => whole(&field, Part::SpanField),
+        };
+        tokens.push(token);
+    }
+    Some(())
+}
+
+fn whole(field: &Field<'_>, part: fn(u32) -> Part) -> Token {
+    Token::Field {
+        part: part(field.number),
+        whole: field.whole.clone(),
+    }
+}
+
+/// A `KeyValue` that is just a key, then a value.
+fn attribute(message: &[u8], field: &Field<'_>, part: Part) -> Option<Token> {
+    let mut fields = Reader::within(message, field.range().ok()?);
+    let key = fields
+        .next()?
+        .ok()
+        .filter(|field| field.number == 1 && field.is_minimal())?;
+    let value = fields
+        .next()?
+        .ok()
+        .filter(|field| field.number == 2 && field.is_minimal())?;
+    if fields.next().is_some() {
+        return None;
+    }
+    Some(Token::Attribute {
+        part,
+        key: key.range().ok()?,
+        value: value.range().ok()?,
+    })
+}
+
+/// An event's fields.
+fn event(message: &[u8], field: &Field<'_>, tokens: &mut Vec<Token>) -> Option<()> {
+    for field in Reader::within(message, field.range().ok()?) {
+        let field = field.ok().filter(Field::is_minimal)?;
+        let token = match field.number {
+            1 => Token::EventTime(field.fixed64().ok()?),
+            3 => attribute(message, &field, Part::EventAttribute)
+                .unwrap_or(whole(&field, Part::EventField)),
+            _ => whole(&field, Part::EventField),
+        };
+        tokens.push(token);
+    }
+    Some(())
+}
