@@ -105,18 +105,18 @@ impl Keeper {
             let state = core.state.lock();
             (state.view.clone(), state.watermark(), state.applied)
         };
-        let active = view.active().expect("there always is an active partition");
+        let counted = unclosed(&view).map(|view| {
+            let n_blocks = u32::try_from(view.zones.len()).expect("far fewer than 2^32 blocks");
+            (view.partition.number(), n_blocks)
+        });
         let mark = Mark {
             watermark,
             applied,
-            partition: active.partition.number(),
-            n_blocks: u32::try_from(active.zones.len()).expect("far fewer than 2^32 blocks"),
+            unclosed: counted.collect(),
         };
-        if *last != Some(mark) {
-            let is_synced = last.is_some_and(|last| {
-                (last.partition, last.n_blocks) == (mark.partition, mark.n_blocks)
-            });
-            if !is_synced {
+        if last.as_ref() != Some(&mark) {
+            let is_synced = |last: &Mark| last.unclosed == mark.unclosed;
+            if !last.as_ref().is_some_and(is_synced) {
                 for partition in unclosed(&view) {
                     partition.partition.sync(&*core.files)?;
                 }

@@ -22,16 +22,14 @@ const MARK_BYTES_MAX: u64 = 1 << 10;
 const TRASH: &str = ".trash-";
 
 /// What a checkpoint made durable: in the file CHECKPOINT, replaced whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
     /// Everything with a smaller sequence is in a block that is durable.
     pub(super) watermark: u64,
     /// The newest sequence taken in.
     pub(super) applied: u64,
-    /// The active partition.
-    pub(super) partition: u32,
-    /// How many durable blocks it has.
-    pub(super) n_blocks: u32,
+    /// The partitions that are not closed, each with how many durable blocks it has.
+    pub(super) unclosed: Vec<(u32, u32)>,
 }
 
 impl Mark {
@@ -40,11 +38,13 @@ impl Mark {
     /// # Errors
     /// When the disk fails.
     pub(super) fn write(&self, path: &Path, files: &dyn Files) -> Result<(), StorageError> {
-        let mut bytes = Vec::with_capacity(28);
+        let mut bytes = Vec::new();
         bytes.extend_from_slice(&self.watermark.to_le_bytes());
         bytes.extend_from_slice(&self.applied.to_le_bytes());
-        bytes.extend_from_slice(&self.partition.to_le_bytes());
-        bytes.extend_from_slice(&self.n_blocks.to_le_bytes());
+        for (partition, n_blocks) in &self.unclosed {
+            bytes.extend_from_slice(&partition.to_le_bytes());
+            bytes.extend_from_slice(&n_blocks.to_le_bytes());
+        }
         let crc = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         files::replace(files, path, &bytes).map_err(io_error("write", path))
@@ -70,13 +70,24 @@ impl Mark {
         let (fields, crc) = bytes.split_last_chunk::<4>()?;
         let (watermark, rest) = fields.split_first_chunk()?;
         let (applied, rest) = rest.split_first_chunk()?;
-        let (partition, n_blocks) = rest.split_first_chunk()?;
-        (u32::from_le_bytes(*crc) == crc32c::crc32c(fields)).then_some(Self {
+        let unclosed = rest.chunks_exact(8).map(|of| {
+            let (partition, n_blocks) = of.split_at(4);
+            let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("4 of 8 bytes"));
+            (number(partition), number(n_blocks))
+        });
+        (u32::from_le_bytes(*crc) == crc32c::crc32c(fields)).then(|| Self {
             watermark: u64::from_le_bytes(*watermark),
             applied: u64::from_le_bytes(*applied),
-            partition: u32::from_le_bytes(*partition),
-            n_blocks: u32::from_le_bytes(n_blocks.try_into().ok()?),
+            unclosed: unclosed.collect(),
         })
+    }
+}
+
+impl Mark {
+    /// How many durable blocks a partition must have.
+    fn n_blocks(&self, number: u32) -> u32 {
+        let of = self.unclosed.iter().find(|of| of.0 == number);
+        of.map_or(0, |of| of.1)
     }
 }
 
@@ -108,14 +119,10 @@ pub(super) fn recover(
     let mut n_lost = 0;
     let mut is_whole = mark.is_some();
     let mut number_max = 0;
-    let mut has_active = mark.is_none_or(|mark| mark.n_blocks == 0);
     for (number, created, dir) in list(dir)? {
         number_max = number_max.max(number);
-        match find(&dir, number, created, mark, files) {
-            Ok(view) => {
-                has_active |= mark.is_some_and(|mark| mark.partition == number);
-                found.push(view);
-            }
+        match find(&dir, number, created, mark.as_ref(), files) {
+            Ok(view) => found.push(view),
             Err(error @ (StorageError::Damaged { .. } | StorageError::Engine(_))) => {
                 tracing::error!(%error, path = %dir.display(), "a damaged partition is set aside");
                 quarantine(&dir, &paths.quarantine, files)?;
@@ -125,19 +132,19 @@ pub(super) fn recover(
             Err(error) => return Err(error),
         }
     }
-    number_max = number_max.max(mark.map_or(0, |mark| mark.partition));
+    for &(number, n_blocks) in mark.iter().flat_map(|mark| &mark.unclosed) {
+        number_max = number_max.max(number);
+        // Without a partition the mark is about, the log is all there is.
+        is_whole &= n_blocks == 0 || found.iter().any(|of| of.partition.number() == number);
+    }
     let zones = found.iter().flat_map(|view| view.zones.iter());
     let sealed = zones.map(|zone| zone.seq).max().unwrap_or(0);
-    let applied = mark.map_or(0, |mark| mark.applied);
+    let applied = mark.as_ref().map_or(0, |mark| mark.applied);
     if found.last().is_none_or(|view| view.partition.is_closed()) {
         let partition = create(dir, number_max + 1, now, files)?;
         found.push(PartitionView::new(Arc::new(partition), Vec::new()));
     }
-    // Without the partition the mark is about, the log is all there is.
-    let replay_from = match mark {
-        Some(mark) if is_whole && has_active => mark.watermark,
-        _ => 0,
-    };
+    let replay_from = mark.filter(|_| is_whole).map_or(0, |mark| mark.watermark);
     Ok(Recovered {
         view: View::new(found),
         replay_from,
@@ -150,7 +157,7 @@ fn find(
     dir: &Path,
     number: u32,
     created: UnixNanos,
-    mark: Option<Mark>,
+    mark: Option<&Mark>,
     files: &dyn Files,
 ) -> Result<PartitionView, StorageError> {
     let closed = match Partition::find_closed(dir, number, files) {
@@ -165,8 +172,7 @@ fn find(
         Some(found) => found,
         None => Partition::find_active(dir, number, created)?,
     };
-    let n_durable = mark.filter(|mark| mark.partition == number);
-    let n_durable = n_durable.map_or(0, |mark| mark.n_blocks as usize);
+    let n_durable = mark.map_or(0, |mark| mark.n_blocks(number) as usize);
     if zones.len() < n_durable {
         // sled takes a damaged end of its file for one that was never written.
         return Err(StorageError::Damaged {
@@ -353,15 +359,17 @@ mod tests {
         let mark = Mark {
             watermark: 7,
             applied: 9,
-            partition: 3,
-            n_blocks: 5,
+            unclosed: vec![(3, 5), (4, 0)],
         };
         let dir = tempfile::TempDir::new().expect("a directory");
         let path = dir.path().join("CHECKPOINT");
         let files = files::OsFiles;
         assert_eq!(Mark::read(&path, &files).expect("readable"), None);
         mark.write(&path, &files).expect("writable");
-        assert_eq!(Mark::read(&path, &files).expect("readable"), Some(mark));
+        assert_eq!(
+            Mark::read(&path, &files).expect("readable"),
+            Some(mark.clone())
+        );
         let bytes = fs::read(&path).expect("a file");
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();

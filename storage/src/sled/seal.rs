@@ -205,7 +205,11 @@ impl Core {
             }
         }
         for (fragment, trace_ids) in by_block.values() {
-            let bytes = fragment.partition.block(fragment.block)?;
+            let bytes = match fragment.partition.block(fragment.block) {
+                // It was removed or set aside meanwhile: the summary is made when it is needed.
+                Err(_) if fragment.partition.is_broken() => Vec::new(),
+                bytes => bytes?,
+            };
             let spans = Block::open(&bytes).and_then(|block| {
                 let wanted: Vec<_> = block
                     .fragments()

@@ -383,3 +383,40 @@ fn a_closed_partition_that_turns_out_damaged_is_set_aside_and_the_rest_serves() 
     append_to(&store, 1, 7, UnixNanos(1));
     assert_eq!(n_of(&store, 1), 1);
 }
+
+#[test]
+fn a_partition_lost_before_it_was_closed_is_made_anew_beside_the_next() {
+    let dir = TempDir::new().expect("a directory");
+    let disk = FaultyDisk::new();
+    let (store, _) = at_rest(dir.path(), &disk);
+    let engine = store.engine().expect("open");
+    append_to(&store, 1, 1, UnixNanos(1));
+    append_to(&store, 2, 1, UnixNanos(1));
+    seal_all(&engine);
+    let lost = engine
+        .core
+        .state
+        .lock()
+        .view
+        .active()
+        .map(|of| of.partition.dir().to_owned());
+    engine.keeper.begin_partition().expect("the disk is fine");
+    append_to(&store, 2, 2, UnixNanos(1));
+    append_to(&store, 3, 1, UnixNanos(1));
+    seal_all(&engine);
+    engine.keeper.checkpoint().expect("the disk is fine");
+    drop(engine);
+    disk.fail(disk.n_operations(), crate::testing::Fault::Crash);
+    drop(store);
+    fs::remove_dir_all(lost.expect("a partition")).expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    assert_eq!([1, 2, 3].map(|trace| n_of(&store, trace)), [1, 2, 1]);
+    assert_eq!((n_found(&store), n_spans(&store)), (3, 4));
+    close_partition(&store.engine().expect("open"));
+    assert_eq!([1, 2, 3].map(|trace| n_of(&store, trace)), [1, 2, 1]);
+    assert_eq!((n_found(&store), n_spans(&store)), (3, 4));
+    drop(store);
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    assert_eq!([1, 2, 3].map(|trace| n_of(&store, trace)), [1, 2, 1]);
+    assert_eq!((n_found(&store), n_spans(&store)), (3, 4));
+}
