@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
-use longpole_storage::Durability;
+use longpole_storage::{Durability, StoreConfig};
 use tonic::transport::Uri;
 
 use crate::load::{LoadConfig, SinkConfig};
@@ -38,6 +38,12 @@ pub struct Config {
     pub base_path: String,
     /// Whether to send a small shop's traffic to itself.
     pub demo: bool,
+    /// How long spans are kept after they were received.
+    pub retention: Duration,
+    /// How large the data directory may become before the oldest spans go, in bytes.
+    pub max_disk_bytes: u64,
+    /// How much memory the process may take, in bytes.
+    pub memory_limit_bytes: u64,
     /// How large an export request may be after decompression, in bytes.
     pub max_request_bytes: usize,
     /// How to log.
@@ -48,14 +54,18 @@ impl Config {
     /// The defaults, with everything kept in `data_dir`.
     pub fn with_data_dir(data_dir: impl Into<PathBuf>) -> Self {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let store = StoreConfig::new(data_dir);
         Self {
-            data_dir: data_dir.into(),
-            durability: Durability::Fsync,
+            data_dir: store.data_dir,
+            durability: store.durability,
             otlp_grpc: loopback(4317),
             otlp_http: loopback(4318),
             ui: loopback(16686),
             base_path: "/".to_owned(),
             demo: false,
+            retention: store.retention,
+            max_disk_bytes: store.max_disk_bytes,
+            memory_limit_bytes: store.memory_limit_bytes,
             max_request_bytes: MAX_REQUEST_BYTES,
             log: LogConfig::default(),
         }

@@ -71,6 +71,11 @@ pub(crate) enum Refusal {
     /// It took too long.
     #[error("request took longer than {} s; try again", waited.as_secs())]
     Slow { waited: Duration },
+    /// The disk is nearly full.
+    #[error(
+        "the disk has {free_bytes} bytes free, {least_bytes} must be; try again when there is room"
+    )]
+    DiskFull { free_bytes: u64, least_bytes: u64 },
     /// The store failed.
     #[error("spans cannot be stored right now; try again")]
     Store(#[source] StorageError),
@@ -83,6 +88,14 @@ impl From<StorageError> for Refusal {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Busy { limit_bytes, .. } => Self::Busy { limit_bytes },
+            StorageError::Full {
+                free_bytes,
+                least_bytes,
+                ..
+            } => Self::DiskFull {
+                free_bytes,
+                least_bytes,
+            },
             StorageError::Closed => Self::Closing,
             error => Self::Store(error),
         }

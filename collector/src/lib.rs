@@ -70,8 +70,11 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let store_config = StoreConfig {
+        data_dir: config.data_dir.clone(),
         durability: config.durability,
-        ..StoreConfig::new(&config.data_dir)
+        memory_limit_bytes: config.memory_limit_bytes,
+        retention: config.retention,
+        max_disk_bytes: config.max_disk_bytes,
     };
     let store = tokio::task::spawn_blocking(move || longpole_storage::open(&store_config))
         .await

@@ -87,6 +87,7 @@ struct StoreGauges {
     disk_bytes: Gauge,
     log_bytes: Gauge,
     waiting_bytes: Gauge,
+    damaged: Gauge,
 }
 
 impl Metrics {
@@ -250,6 +251,11 @@ impl StoreGauges {
             "Bytes waiting to be written",
             self.waiting_bytes.clone(),
         );
+        registry.register(
+            "store_damaged",
+            "Stretches of the log, traces and partitions that could not be read since the start",
+            self.damaged.clone(),
+        );
     }
 
     fn set(&self, stats: &Stats) {
@@ -261,6 +267,7 @@ impl StoreGauges {
         set(&self.disk_bytes, stats.disk_bytes);
         set(&self.log_bytes, stats.log_bytes);
         set(&self.waiting_bytes, stats.waiting_bytes);
+        set(&self.damaged, stats.n_damaged);
     }
 }
 

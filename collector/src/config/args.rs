@@ -76,6 +76,15 @@ struct ServeArgs {
         default_value = "fsync"
     )]
     durability: DurabilityArg,
+    /// How long spans are kept
+    #[arg(long, value_name = "DURATION", env = "LONGPOLE_RETENTION", hide_env_values = true, default_value = "7d", value_parser = value::retention)]
+    retention: Duration,
+    /// How large the data directory may become before the oldest spans go
+    #[arg(long, value_name = "BYTES", env = "LONGPOLE_MAX_DISK", hide_env_values = true, default_value = "10GiB", value_parser = value::max_disk)]
+    max_disk: u64,
+    /// How much memory the process may take
+    #[arg(long, value_name = "BYTES", env = "LONGPOLE_MEMORY_LIMIT", hide_env_values = true, default_value = "512MiB", value_parser = value::memory_limit)]
+    memory_limit: u64,
     /// How large an export request may be, after decompression
     #[arg(long, value_name = "BYTES", env = "LONGPOLE_MAX_REQUEST_BYTES", hide_env_values = true, default_value = "64MiB", value_parser = value::request_bytes)]
     max_request_bytes: usize,
@@ -217,6 +226,9 @@ impl From<ServeArgs> for Config {
             ui: args.ui,
             base_path: args.base_path,
             demo: args.demo,
+            retention: args.retention,
+            max_disk_bytes: args.max_disk,
+            memory_limit_bytes: args.memory_limit,
             max_request_bytes: args.max_request_bytes,
             log: args.log.into(),
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::load::Protocol;
 
 fn parse(args: &[&str]) -> Result<Invocation, String> {
     let args = std::iter::once("longpole")
@@ -52,6 +53,12 @@ fn flags_become_typed_values() {
         "0.0.0.0:3",
         "--durability",
         "os",
+        "--retention",
+        "36h",
+        "--max-disk",
+        "2GiB",
+        "--memory-limit",
+        "1GiB",
         "--max-request-bytes",
         "4MiB",
         "--base-path",
@@ -65,6 +72,9 @@ fn flags_become_typed_values() {
     assert_eq!(config.otlp_http.to_string(), "127.0.0.1:2");
     assert_eq!(config.ui.to_string(), "0.0.0.0:3");
     assert_eq!(config.durability, Durability::Os);
+    assert_eq!(config.retention, Duration::from_hours(36));
+    assert_eq!(config.max_disk_bytes, 2 << 30);
+    assert_eq!(config.memory_limit_bytes, 1 << 30);
     assert_eq!(config.max_request_bytes, 4 << 20);
     assert_eq!(config.base_path, "/traces/");
     assert_eq!(
@@ -89,11 +99,22 @@ fn flags_become_typed_values() {
     assert_eq!(demo.endpoint.to_string(), "http://h:1/");
     assert!((demo.requests_per_second - 0.5).abs() < f64::EPSILON);
     assert_eq!(demo.duration, Some(Duration::from_mins(2)));
+
+    let Ok(Invocation::Load(load)) = parse(&["load", "--spans", "20M", "--protocol", "http"])
+    else {
+        panic!("no load");
+    };
+    assert_eq!(load.n_spans, 20_000_000);
+    assert_eq!(load.protocol, Protocol::Http);
+    assert!(matches!(
+        parse(&["load", "--sink", "decode"]),
+        Ok(Invocation::Sink(_))
+    ));
 }
 
 #[test]
 fn a_wrong_value_is_refused_with_what_is_expected() {
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["--ui", "16686"], "expected an IP address and a port"),
         (
             &["--otlp-grpc", "localhost:99999"],
@@ -105,6 +126,24 @@ fn a_wrong_value_is_refused_with_what_is_expected() {
         (
             &["--max-request-bytes", "2GiB"],
             "expected a size from 1KiB to 1GiB",
+        ),
+        (&["--retention", "7"], "expected a duration from 1m"),
+        (
+            &["--max-disk", "10MB"],
+            "expected a size from 256MiB to 1PiB",
+        ),
+        (
+            &["--memory-limit", "lots"],
+            "expected a size from 128MiB to 1TiB",
+        ),
+        (&["load", "--spans", "0"], "expected a number from 1"),
+        (
+            &["load", "--concurrency", "5000"],
+            "expected a number from 1 to 1024",
+        ),
+        (
+            &["load", "--sink", "cooked"],
+            "[possible values: raw, decode]",
         ),
         (&["--durability", "maybe"], "[possible values: fsync, os]"),
         (

@@ -1,6 +1,7 @@
 //! Reads single values; an error says what is expected.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -8,12 +9,16 @@ use longpole_ui::Urls;
 use tonic::transport::Uri;
 
 /// Less than this holds no useful request; more than this is no request but a file.
-const REQUEST_BYTES: std::ops::RangeInclusive<u64> = 1 << 10..=1 << 30;
-const RATE: std::ops::RangeInclusive<f64> = 0.1..=500.0;
+const REQUEST_BYTES: RangeInclusive<u64> = 1 << 10..=1 << 30;
+/// Less disk holds no useful time, and less memory no useful load.
+const MAX_DISK_BYTES: RangeInclusive<u64> = 256 << 20..=1 << 50;
+const MEMORY_LIMIT_BYTES: RangeInclusive<u64> = 128 << 20..=1 << 40;
+const RETENTION: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(876_600);
+const RATE: RangeInclusive<f64> = 0.1..=500.0;
 
 /// More spans than a store should hold, and more requests under way than a server should take.
-const SPANS: std::ops::RangeInclusive<u64> = 1..=10_000_000_000;
-const CONCURRENCY: std::ops::RangeInclusive<usize> = 1..=1_024;
+const SPANS: RangeInclusive<u64> = 1..=10_000_000_000;
+const CONCURRENCY: RangeInclusive<usize> = 1..=1_024;
 
 /// A number of spans; `20M` and `500k` will do.
 pub(super) fn count(text: &str) -> Result<u64, String> {
@@ -56,11 +61,31 @@ pub(super) fn base_path(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn request_bytes(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|size: &ByteSize| REQUEST_BYTES.contains(&size.as_u64()))
-        .and_then(|size| usize::try_from(size.as_u64()).ok())
+    size(text, REQUEST_BYTES)
+        .and_then(|bytes| usize::try_from(bytes).ok())
         .ok_or_else(|| "expected a size from 1KiB to 1GiB, such as 64MiB".to_owned())
+}
+
+pub(super) fn max_disk(text: &str) -> Result<u64, String> {
+    size(text, MAX_DISK_BYTES)
+        .ok_or_else(|| "expected a size from 256MiB to 1PiB, such as 10GiB".to_owned())
+}
+
+pub(super) fn memory_limit(text: &str) -> Result<u64, String> {
+    size(text, MEMORY_LIMIT_BYTES)
+        .ok_or_else(|| "expected a size from 128MiB to 1TiB, such as 512MiB".to_owned())
+}
+
+fn size(text: &str, range: RangeInclusive<u64>) -> Option<u64> {
+    let size: ByteSize = text.parse().ok()?;
+    Some(size.as_u64()).filter(|bytes| range.contains(bytes))
+}
+
+pub(super) fn retention(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|duration| RETENTION.contains(duration))
+        .ok_or_else(|| "expected a duration from 1m to 100years, such as 7d".to_owned())
 }
 
 pub(super) fn endpoint(text: &str) -> Result<Uri, String> {

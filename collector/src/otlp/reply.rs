@@ -103,6 +103,12 @@ pub(crate) fn reply(refusal: &Refusal) -> Reply {
             Some(RETRY_AFTER),
             "store",
         ),
+        Refusal::DiskFull { .. } => (
+            Code::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(RETRY_AFTER),
+            "disk_full",
+        ),
         Refusal::Closing => (
             Code::Unavailable,
             StatusCode::SERVICE_UNAVAILABLE,
@@ -281,6 +287,11 @@ mod tests {
             Refusal::from(StorageError::Busy {
                 waiting_bytes: 9,
                 limit_bytes: 8,
+            }),
+            Refusal::from(StorageError::Full {
+                path: "data".into(),
+                free_bytes: 8,
+                least_bytes: 9,
             }),
             Refusal::from(StorageError::Closed),
             Refusal::from(StorageError::Damaged {
