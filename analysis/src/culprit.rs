@@ -9,7 +9,7 @@ use crate::{Culprit, Hop};
 
 /// Attributes that name a peer, the current names before the old ones of the same meaning
 /// (OpenTelemetry semantic conventions 1.45, FIELD.md 4.5).
-const PEER_KEYS: [&str; 8] = [
+pub const PEER_KEYS: [&str; 8] = [
     "db.system.name",
     "db.system",
     "messaging.destination.name",

@@ -15,6 +15,7 @@ mod verdict;
 
 use longpole_proto::{Trace, UnixNanos};
 
+pub use culprit::PEER_KEYS;
 pub use findings::{Finding, FindingKind};
 pub use summary::{CulpritSummary, HopSummary, TraceSummary};
 pub use verdict::{Phrase, Verdict};

@@ -18,7 +18,7 @@ mod span;
 mod tests;
 
 pub use by_trace::ByTrace;
-pub use decode::{VALUE_DEPTH_MAX, decode_traces};
+pub use decode::{VALUE_DEPTH_MAX, decode_outline, decode_traces};
 pub use encode::{encode_traces, to_messages};
 pub use rejections::{RejectReason, Rejections};
 pub use request::{ExportRequest, SPREAD_BYTES_MAX};

@@ -57,6 +57,25 @@ impl<'a> ByTrace<'a> {
         }
     }
 
+    /// The same messages, each with how many spans it has.
+    pub fn with_counts(mut self) -> impl Iterator<Item = (TraceId, usize, Vec<u8>)> + use<'a> {
+        std::iter::from_fn(move || {
+            let (start, end) = self.range()?;
+            let (trace_id, message) = self.next()?;
+            Some((trace_id, end - start, message))
+        })
+    }
+
+    /// Where the next trace's spans are in `order`.
+    fn range(&self) -> Option<(usize, usize)> {
+        let end = *self.ends.get(self.next)?;
+        let start = self
+            .next
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before]);
+        Some((start as usize, end as usize))
+    }
+
     fn span(&self, span: u32) -> &'a SpanSlice {
         &self.request.spans()[span as usize]
     }
@@ -125,13 +144,9 @@ impl Iterator for ByTrace<'_> {
     type Item = (TraceId, Vec<u8>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = *self.ends.get(self.next)?;
-        let start = self
-            .next
-            .checked_sub(1)
-            .map_or(0, |before| self.ends[before]);
+        let (start, end) = self.range()?;
         self.next += 1;
-        let spans = &self.order[start as usize..end as usize];
+        let spans = &self.order[start..end];
         Some((self.span(spans[0]).trace_id, self.message(spans)))
     }
 

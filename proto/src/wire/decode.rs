@@ -8,8 +8,8 @@ use super::reader::Reader;
 use super::{SpanSlice, WireError};
 use crate::trace::TraceParts;
 use crate::{
-    Attribute, AttributeValue, Attributes, Event, Link, Resource, Scope, Span, SpanId, Status,
-    StatusCode, TraceId, UnixNanos,
+    Attribute, AttributeValue, Attributes, Event, Link, Resource, Scope, Span, SpanId, SpanKind,
+    Status, StatusCode, TraceId, UnixNanos,
 };
 
 /// How deep lists and maps in an attribute may be nested; deeper ones are
@@ -27,9 +27,32 @@ pub const VALUE_DEPTH_MAX: usize = 24;
 /// # Errors
 /// When the bytes are not a `TracesData` at all: broken outside of any span, resource or scope.
 pub fn decode_traces(trace_id: TraceId, traces_data: &[u8]) -> Result<TraceParts, WireError> {
+    decode(trace_id, traces_data, None)
+}
+
+/// Decodes as [`decode_traces`] does, but of attributes only those of CLIENT and PRODUCER spans
+/// that have one of `keys`, and of resources only the service's name: no events, no scopes, no
+/// texts of status or state. Takes a fraction of the time and memory.
+///
+/// # Errors
+/// As [`decode_traces`].
+pub fn decode_outline(
+    trace_id: TraceId,
+    traces_data: &[u8],
+    keys: &[&str],
+) -> Result<TraceParts, WireError> {
+    decode(trace_id, traces_data, Some(keys))
+}
+
+fn decode(
+    trace_id: TraceId,
+    traces_data: &[u8],
+    outline: Option<&[&str]>,
+) -> Result<TraceParts, WireError> {
     let mut decoder = Decoder {
         trace_id,
         bytes: traces_data,
+        outline,
         parts: TraceParts::default(),
         resources: HashMap::new(),
         scopes: HashMap::new(),
@@ -49,6 +72,8 @@ type Key<'a> = (Cow<'a, [u8]>, &'a [u8]);
 struct Decoder<'a> {
     trace_id: TraceId,
     bytes: &'a [u8],
+    /// When only an outline is wanted: the keys of the attributes in it.
+    outline: Option<&'a [&'a str]>,
     parts: TraceParts,
     resources: HashMap<Key<'a>, u32>,
     scopes: HashMap<Key<'a>, u32>,
@@ -65,7 +90,10 @@ impl<'a> Decoder<'a> {
                 continue;
             }
             let message = field.message()?;
-            let mut scope_key = Some(self::key(message.clone())?);
+            let mut scope_key = match self.outline {
+                None => Some(self::key(message.clone())?),
+                Some(_) => Some((Cow::Borrowed(&[][..]), &[][..])),
+            };
             let mut scope_idx = 0;
             for field in message {
                 let field = field?;
@@ -79,15 +107,25 @@ impl<'a> Decoder<'a> {
                                 &mut self.resources,
                                 &mut self.parts.resources,
                                 key,
-                                resource,
+                                if self.outline.is_some() {
+                                    resource_outline
+                                } else {
+                                    resource
+                                },
                             );
                         }
                         if let Some(key) = scope_key.take() {
-                            scope_idx =
-                                intern(&mut self.scopes, &mut self.parts.scopes, key, scope);
+                            scope_idx = self.scope(key);
                         }
                         let mut span = empty_span(&slice, resource_idx, scope_idx);
-                        keep(fill_span(&mut span, field.message()?));
+                        let message = field.message()?;
+                        match self.outline {
+                            None => keep(fill_span(&mut span, message)),
+                            Some(keys) => {
+                                span.name = text(&self.bytes[slice.name.clone()]);
+                                keep(outline_span(&mut span, message, keys));
+                            }
+                        }
                         self.parts.spans.push(span);
                     }
                     _ => {}
@@ -95,6 +133,19 @@ impl<'a> Decoder<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Decoder<'a> {
+    fn scope(&mut self, key: Key<'a>) -> u32 {
+        if self.outline.is_some() {
+            // One for all.
+            if self.parts.scopes.is_empty() {
+                self.parts.scopes.push(Scope::default());
+            }
+            return 0;
+        }
+        intern(&mut self.scopes, &mut self.parts.scopes, key, scope)
     }
 }
 
@@ -143,6 +194,64 @@ fn resource((message, schema_url): &Key<'_>) -> Resource {
     };
     keep(fill_resource(&mut resource, Reader::new(message)));
     resource
+}
+
+fn resource_outline((message, _): &Key<'_>) -> Resource {
+    let mut resource = Resource::default();
+    for field in Reader::new(message) {
+        match field {
+            Ok(field) if field.number == 1 => {
+                let Ok(message) = field.message() else { break };
+                if key_of(message.clone()) == Some(b"service.name") {
+                    push_attribute(&mut resource.attributes, message, 0);
+                }
+            }
+            Ok(field) if field.number == 2 && field.uint32().is_err() => break,
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    resource
+}
+
+/// Reads what an outline has and [`SpanSlice::read`] has not.
+fn outline_span(span: &mut Span, message: Reader<'_>, keys: &[&str]) -> Result<(), WireError> {
+    let has_attributes = matches!(span.kind, SpanKind::Client | SpanKind::Producer);
+    for field in message {
+        let field = field?;
+        match field.number {
+            9 if has_attributes => {
+                let message = field.message()?;
+                let key = key_of(message.clone());
+                if key.is_some_and(|key| keys.iter().any(|wanted| wanted.as_bytes() == key)) {
+                    push_attribute(&mut span.attributes, message, 0);
+                }
+            }
+            13 => {
+                let mut link = empty_link();
+                keep(fill_link(&mut link, field.message()?));
+                span.links.push(link);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The key of a `KeyValue`, as far as it can be read.
+fn key_of(message: Reader<'_>) -> Option<&[u8]> {
+    let mut key = None;
+    for field in message.map_while(Result::ok) {
+        match field.number {
+            1 => match field.bytes() {
+                Ok(bytes) => key = Some(bytes),
+                Err(_) => break,
+            },
+            2 if field.range().is_err() => break,
+            _ => {}
+        }
+    }
+    key
 }
 
 fn fill_resource(resource: &mut Resource, message: Reader<'_>) -> Result<(), WireError> {

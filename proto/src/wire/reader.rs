@@ -196,6 +196,9 @@ impl<'a> Iterator for Reader<'a> {
 
 impl<'a> Field<'a> {
     /// Where the bytes, text or message of a length-delimited field lie.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     pub fn range(&self) -> Result<Range<usize>, WireError> {
         match &self.value {
             Value::Len(range) => Ok(range.clone()),
@@ -204,16 +207,25 @@ impl<'a> Field<'a> {
     }
 
     /// The bytes, text or message of a length-delimited field.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     pub fn bytes(&self) -> Result<&'a [u8], WireError> {
         Ok(&self.bytes[self.range()?])
     }
 
     /// The fields of a message.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     pub fn message(&self) -> Result<Reader<'a>, WireError> {
         Ok(Reader::within(self.bytes, self.range()?))
     }
 
     /// A varint.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     pub fn varint(&self) -> Result<u64, WireError> {
         match self.value {
             Value::Varint(value) => Ok(value),
@@ -222,17 +234,26 @@ impl<'a> Field<'a> {
     }
 
     /// A varint read as protobuf reads 32-bit numbers and enums: the bits above are dropped.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     #[expect(clippy::cast_possible_truncation, reason = "protobuf says so")]
     pub fn uint32(&self) -> Result<u32, WireError> {
         self.varint().map(|value| value as u32)
     }
 
     /// An enum's number.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     pub fn enumeration(&self) -> Result<i32, WireError> {
         self.uint32().map(u32::cast_signed)
     }
 
     /// A fixed 64-bit number.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     pub fn fixed64(&self) -> Result<u64, WireError> {
         match self.value {
             Value::Fixed64(value) => Ok(value),
@@ -241,6 +262,9 @@ impl<'a> Field<'a> {
     }
 
     /// A fixed 32-bit number.
+    ///
+    /// # Errors
+    /// When the field has another wire type.
     pub fn fixed32(&self) -> Result<u32, WireError> {
         match self.value {
             Value::Fixed32(value) => Ok(value),

@@ -197,6 +197,44 @@ proptest! {
     }
 
     #[test]
+    fn an_outline_is_the_whole_with_most_left_out(
+        bytes in any_request_bytes(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+    ) {
+        let mut bytes = bytes;
+        for (at, byte) in damage {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+        }
+        let keys = ["peer.service", "a", "k", "key", "service.name"];
+        let traces = parse(&bytes).map_or(vec![], |request| request.by_trace().collect());
+        for (trace_id, of_trace) in traces {
+            let mut whole = decode_traces(trace_id, &of_trace).expect("a TracesData");
+            let outline = decode_outline(trace_id, &of_trace, &keys).expect("a TracesData");
+            for span in &mut whole.spans {
+                span.scope_idx = 0;
+                span.trace_state.clear();
+                span.flags = 0;
+                span.events.clear();
+                span.status.message.clear();
+                (span.dropped_attributes_count, span.dropped_events_count) = (0, 0);
+                span.dropped_links_count = 0;
+                let has_peer = matches!(span.kind, SpanKind::Client | SpanKind::Producer);
+                span.attributes
+                    .0
+                    .retain(|attribute| has_peer && keys.contains(&attribute.key.as_str()));
+            }
+            prop_assert_eq!(format!("{:?}", outline.spans), format!("{:?}", whole.spans));
+            let services = |parts: &crate::trace::TraceParts| -> Vec<String> {
+                parts.resources.iter().map(|of| of.service_name().to_owned()).collect()
+            };
+            prop_assert_eq!(services(&outline), services(&whole));
+        }
+    }
+
+    #[test]
     fn a_drawn_trace_comes_back_from_the_wire(trace in testing::any_trace(20)) {
         let bytes = encode_traces(&trace);
         prop_assert_eq!(content(&trace_from(trace.id(), &bytes)), content(&trace));
