@@ -65,8 +65,8 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let store_config = StoreConfig {
-        data_dir: config.data_dir.clone(),
         durability: config.durability,
+        ..StoreConfig::new(&config.data_dir)
     };
     let store = tokio::task::spawn_blocking(move || longpole_storage::open(&store_config))
         .await

@@ -51,6 +51,16 @@ pub enum StorageError {
         /// How much may.
         limit_bytes: u64,
     },
+    /// The disk has too little room left; what is asked can be asked again once there is more.
+    #[error("the disk of {} is nearly full: {free_bytes} bytes are free, {least_bytes} must be; make room", path.display())]
+    Full {
+        /// The data directory.
+        path: PathBuf,
+        /// How much is free.
+        free_bytes: u64,
+        /// How much must be.
+        least_bytes: u64,
+    },
     /// Something is larger than the store takes or gives; trying again does not help.
     #[error("{what} has {bytes} bytes, the limit is {limit_bytes}")]
     TooLarge {

@@ -24,5 +24,6 @@ use std::sync::Arc;
 /// version's format.
 pub fn open(config: &StoreConfig) -> Result<Arc<dyn Store>, StorageError> {
     let files: Arc<dyn sled::files::Files> = Arc::new(sled::files::OsFiles);
-    Ok(Arc::new(sled::SledStore::open(config, &files)?))
+    let settings = sled::settings::Settings::new(config);
+    Ok(Arc::new(sled::SledStore::open(config, settings, &files)?))
 }

@@ -1,41 +1,50 @@
-//! The embedded engine, first layout: a log, and one sled database with a chunk for each trace of
-//! each export request.
+//! The embedded engine: a log, traces in memory, and blocks of whole traces in sled.
 //!
 //! ```text
-//! append -> log (lz4 frame, fdatasync) -> chunks in sled -> done
-//!                                            └─> stale traces -> entries in sled <- search
+//! append -> log (lz4 frame, fdatasync) -> live traces -> done
+//!                                            └─> sealed -> block in the active partition
+//!                                                             └─> closed partitions -> removed
 //! ```
 //!
 //! What holds:
-//! - An append is answered when the log has it as durably as promised *and* its chunks can be read.
-//! - The log keeps every append until a checkpoint made its chunks durable; opening applies what
-//!   the log holds once more, which changes nothing where it was applied before.
-//! - Entries, which search reads, are made of chunks and can be behind; what reads them brings them
-//!   up to date first.
+//! - An append is answered when the log has it as durably as promised *and* its traces can be read.
+//! - A trace goes from memory to a block in one switch: whoever takes a snapshot finds each span once.
+//! - A block's sequence says up to where the log its traces are in it, so that opening takes in
+//!   again what is in no block, and nothing twice.
+//! - The log keeps every append until it is in a partition that was closed, synced, opened again
+//!   and read whole. Whatever happens to the active partition, it is made anew from the log.
+//! - Nothing sled says is believed without a checksum of our own.
 //!
 //! `docs/disk-format.md` has the bytes.
 
 mod apply;
 mod block;
 mod budget;
-mod checkpoint;
-mod chunks;
+mod core;
 mod cursor;
 mod data_dir;
-mod db;
+mod entries;
 mod entry;
 pub(crate) mod files;
-mod index;
+mod keeper;
+mod live;
 mod log;
 mod operations;
+mod partition;
+mod recover;
+mod seal;
 mod search;
+pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
+mod traces;
+mod view;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -43,14 +52,16 @@ use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use self::apply::{Applier, ChunkWriter, Durable, answer};
+use self::apply::{Applier, Durable, answer};
 use self::budget::Budget;
-use self::checkpoint::Checkpoints;
+use self::core::{Core, Paths};
 use self::data_dir::DataDir;
-use self::db::Db;
 use self::files::Files;
-use self::index::Index;
+use self::keeper::Keeper;
+use self::live::Take;
 use self::log::{Log, LogConfig, SEGMENT_BYTES_MAX};
+use self::seal::Sealer;
+use self::settings::Settings;
 use crate::{
     Completion, Operation, SearchRequest, SearchResult, Stats, StorageError, Store, StoreConfig,
     StoredTrace,
@@ -71,55 +82,73 @@ pub(crate) struct SledStore {
 
 /// An open store.
 struct Engine {
-    db: Arc<Db>,
-    index: Arc<Index>,
+    core: Arc<Core>,
     applier: Arc<Applier>,
+    sealer: Arc<Sealer>,
+    keeper: Arc<Keeper>,
     log: Arc<Log>,
-    checkpoints: Arc<Checkpoints>,
     budget: Budget,
-    n_damaged: u64,
     threads: Threads,
     /// Last, so that the directory is free only when nobody uses it any more.
-    dir: DataDir,
+    _dir: DataDir,
 }
 
 /// The threads, to be joined.
 #[derive(Default)]
 struct Threads {
     apply: Option<JoinHandle<()>>,
-    index: Option<JoinHandle<()>>,
-    checkpoint: Option<JoinHandle<()>>,
+    seal: Option<JoinHandle<()>>,
+    keep: Option<JoinHandle<()>>,
 }
 
 impl SledStore {
-    /// Opens the store, with the log's and the checkpoints' file operations made by `files`.
+    /// Opens the store, with all file operations but sled's made by `files`, by the rules of
+    /// `settings`.
     ///
     /// # Errors
     /// When the directory cannot be used, or what it holds not be read.
-    pub(crate) fn open(config: &StoreConfig, files: &Arc<dyn Files>) -> Result<Self, StorageError> {
+    pub(crate) fn open(
+        config: &StoreConfig,
+        settings: Settings,
+        files: &Arc<dyn Files>,
+    ) -> Result<Self, StorageError> {
         let dir = DataDir::open(&config.data_dir, &**files)?;
-        let db = Arc::new(Db::open(&dir.db())?);
-        let (last_seq, stale) = checkpoint::read(&db, &**files)?;
-        let index = Arc::new(Index::new(Arc::clone(&db), last_seq, stale.iter().copied()));
-
+        let paths = Paths {
+            data: dir.path().to_owned(),
+            partitions: dir.partitions(),
+            quarantine: dir.quarantine(),
+            checkpoint: dir.checkpoint(),
+        };
+        let recovered = recover::recover(&paths, settings.clock.now(), &**files)?;
         let log_config = LogConfig {
             dir: dir.log(),
             durability: config.durability,
-            segment_bytes_max: SEGMENT_BYTES_MAX,
-            last_seq,
+            segment_bytes_max: SEGMENT_BYTES_MAX
+                .min(settings.partition_log_bytes / 4)
+                .max(1),
+            last_seq: recovered.last_seq,
+            replay_from: recovered.replay_from,
             salt: salt(),
         };
-        let mut writer = ChunkWriter::new(&db, &index);
-        let mut n_unparsed = 0;
+        let core = Core::new(
+            settings,
+            Arc::clone(files),
+            paths,
+            recovered.view,
+            recovered.last_seq,
+        );
+        core.n_lost_partitions
+            .store(recovered.n_lost, Ordering::Relaxed);
+        let mut n_damaged = recovered.n_lost;
         let (log, recovery) = Log::open(Arc::clone(files), log_config, |frame| {
             match ExportRequest::parse(frame.body) {
                 Ok(request) => {
-                    writer.write(frame.seq, frame.received, &request)?;
-                    writer.finish()
+                    core.replay(frame.seq, frame.received, &request)?;
+                    core.seal_down()
                 }
                 Err(error) => {
                     tracing::warn!(%error, seq = frame.seq, "a frame of the log holds no export request");
-                    n_unparsed += 1;
+                    n_damaged += 1;
                     Ok(())
                 }
             }
@@ -132,28 +161,22 @@ impl SledStore {
             recovery.n_frames,
             recovery.n_damaged,
             recovery.torn_bytes,
+            recovered.n_lost,
             "opened the store"
         );
+        core.n_damaged
+            .store(recovery.n_damaged + n_damaged, Ordering::Relaxed);
 
-        let log = Arc::new(log);
-        let applier = Arc::new(Applier::new(Arc::clone(&db), Arc::clone(&index)));
-        let checkpoints = Arc::new(Checkpoints::new(
-            Arc::clone(&db),
-            Arc::clone(&index),
-            Arc::clone(&log),
-            Arc::clone(files),
-            stale,
-        ));
+        let (core, log) = (Arc::new(core), Arc::new(log));
         let mut engine = Engine {
-            db,
-            index,
-            applier,
-            log,
-            checkpoints,
+            applier: Arc::new(Applier::new(Arc::clone(&core))),
+            sealer: Arc::new(Sealer::new(Arc::clone(&core))),
+            keeper: Arc::new(Keeper::new(Arc::clone(&core), Arc::clone(&log))),
             budget: Budget::new(WAITING_BYTES_MAX),
-            n_damaged: recovery.n_damaged + n_unparsed,
+            core,
+            log,
             threads: Threads::default(),
-            dir,
+            _dir: dir,
         };
         if let Err(error) = engine.start() {
             drop(engine.shut_down());
@@ -167,14 +190,15 @@ impl SledStore {
 
 impl Engine {
     fn start(&mut self) -> Result<(), StorageError> {
+        self.keeper.look_at_disk()?;
         self.threads.apply = Some(self.applier.start()?);
-        self.threads.index = Some(self.index.start()?);
-        self.threads.checkpoint = Some(self.checkpoints.start()?);
+        self.threads.seal = Some(self.sealer.start()?);
+        self.threads.keep = Some(self.keeper.start()?);
         Ok(())
     }
 
     fn append(&self, request: ExportRequest, received: UnixNanos, done: Completion) {
-        if let Err(error) = self.applier.check() {
+        if let Err(error) = self.core.check().and_then(|()| self.core.check_room()) {
             return answer(done, Err(error));
         }
         let n_bytes = request.bytes().len() + size_of_val(request.spans()) + APPEND_BYTES;
@@ -211,34 +235,32 @@ impl Engine {
         }));
         // The barrier drops the only sender, so the end of the channel is the signal.
         reached.recv().err();
-        self.applier.check()?;
-        self.index.refresh_all()
+        self.core.check()
     }
 
     fn stats(&self) -> Result<Stats, StorageError> {
-        self.index.refresh_all()?;
-        let totals = self.index.totals()?;
+        let (n_traces, n_spans) = self.core.totals()?;
         Ok(Stats {
-            n_traces: totals.n_traces,
-            n_spans: totals.n_spans,
-            disk_bytes: self.dir.bytes()?,
+            n_traces,
+            n_spans,
+            disk_bytes: keeper::bytes_below(&self.core.paths.data)?,
             log_bytes: self.log.bytes(),
             waiting_bytes: self.budget.taken_bytes(),
-            n_damaged: self.n_damaged + self.index.n_unreadable(),
+            n_damaged: self.core.n_damaged.load(Ordering::Relaxed),
         })
     }
 
-    /// Finishes what waits, ends the threads, and leaves an empty log behind where it can.
+    /// Finishes what waits, ends the threads, and seals what is in memory.
     fn shut_down(&mut self) -> Result<(), StorageError> {
         self.log.close();
         self.applier.close();
         join(self.threads.apply.take());
-        let indexed = self.applier.check().and_then(|()| self.index.refresh_all());
-        self.index.stop();
-        self.checkpoints.stop();
-        join(self.threads.index.take());
-        join(self.threads.checkpoint.take());
-        indexed.and_then(|()| self.checkpoints.make())
+        self.sealer.stop();
+        self.keeper.stop();
+        join(self.threads.seal.take());
+        join(self.threads.keep.take());
+        while self.core.seal_or_fail(Take::All)? {}
+        self.keeper.checkpoint()
     }
 }
 
@@ -251,26 +273,15 @@ impl Store for SledStore {
     }
 
     fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
-        let engine = self.engine()?;
-        chunks::read(&engine.db.chunks, trace_id, engine.index.applied())
+        self.engine()?.core.trace(trace_id)
     }
 
     fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {
-        let engine = self.engine()?;
-        engine.index.refresh_all()?;
-        let applied = engine.index.applied();
-        search::search(
-            &engine.db,
-            request,
-            applied,
-            engine.index.n_unreadable() == 0,
-        )
+        self.engine()?.core.search(request)
     }
 
     fn services(&self, limit: usize) -> Result<Vec<String>, StorageError> {
-        let engine = self.engine()?;
-        engine.index.refresh_all()?;
-        operations::services(&engine.db.operations, limit)
+        self.engine()?.core.services(limit)
     }
 
     fn operations(
@@ -278,9 +289,7 @@ impl Store for SledStore {
         service: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Operation>, StorageError> {
-        let engine = self.engine()?;
-        engine.index.refresh_all()?;
-        operations::list(&engine.db.operations, service, limit)
+        self.engine()?.core.operations(service, limit)
     }
 
     fn stats(&self) -> Result<Stats, StorageError> {

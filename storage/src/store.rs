@@ -1,6 +1,7 @@
 //! The interface every engine implements; no engine's type shows here.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use longpole_analysis::TraceSummary;
@@ -26,6 +27,25 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// When an append counts as done.
     pub durability: Durability,
+    /// How much memory the process may take in all; what arrives is kept in less than a third of it.
+    pub memory_limit_bytes: u64,
+    /// How long spans are kept after they were received; whole partitions go at a time.
+    pub retention: Duration,
+    /// How large the data directory may become before the oldest partitions go.
+    pub max_disk_bytes: u64,
+}
+
+impl StoreConfig {
+    /// The defaults for a directory: 512 MiB of memory, seven days, 10 GiB.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            durability: Durability::default(),
+            memory_limit_bytes: 512 << 20,
+            retention: Duration::from_hours(7 * 24),
+            max_disk_bytes: 10 << 30,
+        }
+    }
 }
 
 /// What was appended.
@@ -124,9 +144,9 @@ pub struct Stats {
     pub disk_bytes: u64,
     /// How much of that is its log.
     pub log_bytes: u64,
-    /// How much waits to be written, in bytes.
+    /// How much waits to be answered, in bytes.
     pub waiting_bytes: u64,
-    /// How many stretches of the log and traces could not be read since it was opened.
+    /// How many stretches of the log, traces and partitions could not be read since it was opened.
     pub n_damaged: u64,
 }
 

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::sled::SledStore;
-use crate::sled::files::{AppendFile, Files, OsFiles};
+use crate::sled::files::{AppendFile, Files, OsFiles, Room};
+use crate::sled::settings::Settings;
 use crate::{StorageError, Store, StoreConfig};
 
 /// How a file operation fails.
@@ -34,6 +36,7 @@ pub enum Fault {
 #[derive(Clone, Default)]
 pub struct FaultyDisk {
     shared: Arc<Shared>,
+    is_hasty: bool,
 }
 
 #[derive(Default)]
@@ -48,6 +51,7 @@ struct State {
     faults: HashMap<u64, Fault>,
     is_crashed: bool,
     is_paused: bool,
+    free_bytes: Option<u64>,
     /// By path of each file made here.
     written: HashMap<PathBuf, Written>,
 }
@@ -77,13 +81,47 @@ impl FaultyDisk {
         Self::default()
     }
 
+    /// A disk without faults for stores that seal a trace as soon as they can, in blocks of a few
+    /// spans, and close a partition after a few blocks: what a day of traffic does takes them a
+    /// second.
+    pub fn hasty() -> Self {
+        Self {
+            is_hasty: true,
+            ..Self::default()
+        }
+    }
+
+    fn tuning(&self, config: &StoreConfig) -> Settings {
+        let settings = Settings::new(config);
+        if !self.is_hasty {
+            return settings;
+        }
+        Settings {
+            quiet: Duration::ZERO,
+            fill_max: Duration::ZERO,
+            trace_spans_max: 8,
+            block_spans: 5,
+            partition_log_bytes: 8 << 10,
+            open_max: 1,
+            // Tests receive in 1970.
+            retention: Duration::MAX,
+            partition_age_max: Duration::MAX,
+            summary_fragments_max: 2,
+            free_bytes_min: 0,
+            free_percent_min: 0,
+            checkpoint_interval: Duration::from_millis(5),
+            ..settings
+        }
+    }
+
     /// Opens the embedded store on this disk.
     ///
     /// # Errors
     /// As [`crate::open`].
     pub fn open(&self, config: &StoreConfig) -> Result<Arc<dyn Store>, StorageError> {
         let files: Arc<dyn Files> = Arc::new(self.clone());
-        Ok(Arc::new(SledStore::open(config, &files)?))
+        let settings = self.tuning(config);
+        Ok(Arc::new(SledStore::open(config, settings, &files)?))
     }
 
     /// Makes the operation with this number fail; the first is 0.
@@ -94,6 +132,11 @@ impl FaultyDisk {
     /// How many operations were made.
     pub fn n_operations(&self) -> u64 {
         self.shared.state.lock().n_operations
+    }
+
+    /// Makes the disk one of 100 GiB with so much free.
+    pub fn set_free_bytes(&self, free_bytes: u64) {
+        self.shared.state.lock().free_bytes = Some(free_bytes);
     }
 
     /// Makes operations wait from now on.
@@ -173,6 +216,16 @@ impl Files for FaultyDisk {
         OsFiles.list(dir)
     }
 
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        self.check()?;
+        OsFiles.len(path)
+    }
+
+    fn read_start(&self, path: &Path, n_bytes: u64) -> io::Result<Vec<u8>> {
+        self.check()?;
+        OsFiles.read_start(path, n_bytes)
+    }
+
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         self.check()?;
         OsFiles.read(path, bytes_max)
@@ -231,6 +284,16 @@ impl Files for FaultyDisk {
             written.is_named |= path.parent() == Some(dir);
         }
         Ok(())
+    }
+
+    fn room(&self, path: &Path) -> io::Result<Room> {
+        match self.shared.state.lock().free_bytes {
+            None => OsFiles.room(path),
+            Some(free_bytes) => Ok(Room {
+                free_bytes,
+                total_bytes: 100 << 30,
+            }),
+        }
     }
 }
 

@@ -17,8 +17,8 @@ mod decode;
 mod encode;
 mod shape;
 
-pub(crate) use decode::Block;
-pub(crate) use encode::BlockBuilder;
+pub(crate) use decode::{Block, Fragment};
+pub(crate) use encode::{BlockBuilder, FragmentFacts};
 
 /// What is wrong with a block's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

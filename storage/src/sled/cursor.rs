@@ -26,6 +26,11 @@ impl Position {
             trace_id,
         }
     }
+
+    /// The key.
+    pub(super) fn key(&self) -> u64 {
+        self.key.0
+    }
 }
 
 /// Writes a place in a search of that order.

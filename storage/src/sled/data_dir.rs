@@ -11,7 +11,7 @@ use super::io_error;
 use crate::StorageError;
 
 /// What the file FORMAT says: the engine, and the version of everything below the directory.
-const FORMAT: &str = "longpole sled 1";
+const FORMAT: &str = "longpole sled 2";
 
 /// How much of a FORMAT file is shown when it is another's.
 const FORMAT_BYTES_SHOWN: usize = 64;
@@ -64,38 +64,24 @@ impl DataDir {
         &self.path
     }
 
-    /// How many bytes its files have.
-    ///
-    /// # Errors
-    /// When a directory cannot be read.
-    pub(super) fn bytes(&self) -> Result<u64, StorageError> {
-        let mut n_bytes = 0;
-        let mut dirs = vec![self.path.clone()];
-        while let Some(dir) = dirs.pop() {
-            for entry in fs::read_dir(&dir).map_err(io_error("list", &dir))? {
-                let entry = entry.map_err(io_error("list", &dir))?;
-                // What was removed meanwhile has none.
-                let Ok(metadata) = entry.metadata() else {
-                    continue;
-                };
-                if metadata.is_dir() {
-                    dirs.push(entry.path());
-                } else {
-                    n_bytes += metadata.len();
-                }
-            }
-        }
-        Ok(n_bytes)
-    }
-
     /// Where the log is.
     pub(super) fn log(&self) -> PathBuf {
         self.path.join("log")
     }
 
-    /// Where the database is.
-    pub(super) fn db(&self) -> PathBuf {
-        self.path.join("db")
+    /// Where the partitions are.
+    pub(super) fn partitions(&self) -> PathBuf {
+        self.path.join("partitions")
+    }
+
+    /// Where damaged partitions are put.
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.path.join("quarantine")
+    }
+
+    /// The file that says what the last checkpoint made durable.
+    pub(super) fn checkpoint(&self) -> PathBuf {
+        self.path.join("CHECKPOINT")
     }
 }
 
@@ -186,7 +172,7 @@ mod tests {
             open(&path).expect("a data directory");
             assert_eq!(
                 fs::read_to_string(path.join("FORMAT")).expect("a file"),
-                "longpole sled 1\n"
+                "longpole sled 2\n"
             );
         }
     }

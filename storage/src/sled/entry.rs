@@ -11,7 +11,8 @@ use longpole_analysis::{Analysis, TraceSummary};
 use longpole_proto::{Trace, UnixNanos};
 use serde::{Deserialize, Serialize};
 
-use crate::{Operation, StorageError};
+use super::partition::Numbers;
+use crate::StorageError;
 
 /// How much of a service's or span's name is kept, in bytes: they are told apart by that much.
 pub(super) const NAME_BYTES_MAX: usize = 512;
@@ -32,6 +33,18 @@ pub(super) struct Head {
     pub(super) n_errors: u64,
     /// Duplicates included, unlike the others.
     pub(super) n_stored: u64,
+}
+
+impl Head {
+    /// What searches order by.
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            duration_nanos: self.duration_nanos,
+            start: self.start.0,
+            n_spans: self.n_spans,
+            n_errors: self.n_errors,
+        }
+    }
 }
 
 /// The services and operations of a trace, by service.
@@ -129,19 +142,6 @@ fn damaged() -> StorageError {
     StorageError::Damaged {
         what: "the summary of a trace".to_owned(),
     }
-}
-
-/// The distinct operations of a trace, names cut as they are kept.
-pub(super) fn operations(trace: &Trace) -> BTreeSet<Operation> {
-    by_service(trace)
-        .into_iter()
-        .flat_map(|(service, names)| {
-            names.into_iter().map(move |name| Operation {
-                service: service.to_owned(),
-                name: name.to_owned(),
-            })
-        })
-        .collect()
 }
 
 fn by_service(trace: &Trace) -> BTreeMap<&str, BTreeSet<&str>> {
@@ -282,6 +282,15 @@ mod tests {
             for (span_idx, span) in trace.spans().iter().enumerate() {
                 prop_assert_eq!(has(&entry, Some(trace.service(span_idx)), Some(&span.name)), Some(true));
             }
+        }
+
+        #[test]
+        fn an_outline_has_the_summary_of_the_whole(trace in any_trace(20)) {
+            let bytes = longpole_proto::wire::encode_traces(&trace);
+            let parts = longpole_proto::wire::decode_traces(trace.id(), &bytes).expect("spans");
+            let whole = Trace::new(trace.id(), parts).expect("spans");
+            let outline = crate::sled::traces::outline(trace.id(), &bytes).expect("spans");
+            prop_assert_eq!(encode(&outline), encode(&whole));
         }
 
         #[test]

@@ -1,8 +1,8 @@
-//! The file operations the log and the checkpoint make, behind a trait so that tests can make each
+//! The file operations the log, the checkpoints and the partitions make, behind a trait so that tests can make each
 //! of them fail.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// What is done with files and directories.
@@ -12,6 +12,12 @@ pub(crate) trait Files: Send + Sync + 'static {
 
     /// The paths of what lies in a directory, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// How many bytes a file has.
+    fn len(&self, path: &Path) -> io::Result<u64>;
+
+    /// Reads at most the first `n_bytes` of a file.
+    fn read_start(&self, path: &Path, n_bytes: u64) -> io::Result<Vec<u8>>;
 
     /// Reads a file of at most `bytes_max` bytes whole; a larger one is an error.
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>>;
@@ -33,6 +39,18 @@ pub(crate) trait Files: Send + Sync + 'static {
 
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// How much room there is on the disk a path lies on.
+    fn room(&self, path: &Path) -> io::Result<Room>;
+}
+
+/// How large a disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// What this process may still use.
+    pub(crate) free_bytes: u64,
+    /// All of it.
+    pub(crate) total_bytes: u64,
 }
 
 /// A file that is written at its end.
@@ -58,6 +76,16 @@ impl Files for OsFiles {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
+    }
+
+    fn read_start(&self, path: &Path, n_bytes: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(n_bytes).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
@@ -99,6 +127,14 @@ impl Files for OsFiles {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn room(&self, path: &Path) -> io::Result<Room> {
+        let disk = rustix::fs::statvfs(path)?;
+        Ok(Room {
+            free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+            total_bytes: disk.f_blocks.saturating_mul(disk.f_frsize),
+        })
     }
 }
 

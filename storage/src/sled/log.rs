@@ -33,8 +33,8 @@ use bytes::Bytes;
 use longpole_proto::UnixNanos;
 use parking_lot::{Condvar, Mutex};
 
-use self::frame::SEGMENT_HEAD_BYTES;
 pub(crate) use self::frame::{BODY_BYTES_MAX, Frame};
+use self::frame::{SEGMENT_HEAD_BYTES, SegmentHead};
 use self::replay::{Found, read_segment};
 use super::files::Files;
 use super::io_error;
@@ -68,6 +68,8 @@ pub(crate) struct LogConfig {
     pub(crate) segment_bytes_max: u64,
     /// The last sequence known to have been given; segments may hold later ones.
     pub(crate) last_seq: u64,
+    /// Segments that hold nothing from here on are not read.
+    pub(crate) replay_from: u64,
     /// Where the checksums of new segments start; a number no client knows.
     pub(crate) salt: u32,
 }
@@ -154,10 +156,17 @@ impl Log {
         let mut last_seq = config.last_seq;
         for (idx, (number, path)) in paths.iter().enumerate() {
             let is_newest = idx + 1 == paths.len();
+            if let Some((_, next)) = paths.get(idx + 1)
+                && let Some(closed) = skip(&*files, path, next, config.replay_from)?
+            {
+                last_seq = last_seq.max(closed.last_seq);
+                segments.closed.push(closed);
+                continue;
+            }
             let bytes = files
                 .read(path, SEGMENT_FILE_BYTES_MAX)
                 .map_err(io_error("read", path))?;
-            let found = read_segment(&bytes, &mut replay)?;
+            let found = read_segment(&bytes, config.replay_from, &mut replay)?;
             let n_damaged = report_damage(*number, &bytes, &found, is_newest);
             let mut len = bytes.len();
             if is_newest && n_damaged == found.damaged.len() as u64 && found.intact_bytes < len {
@@ -252,11 +261,6 @@ impl Log {
             + segments.current_bytes
     }
 
-    /// How many bytes the segment being written has.
-    pub(crate) fn current_bytes(&self) -> u64 {
-        self.shared.segments.lock().current_bytes
-    }
-
     /// Removes the ended segments that hold no frame above `seq`. Damaged ones are renamed to
     /// `….damaged` instead and no longer read.
     ///
@@ -335,6 +339,31 @@ impl Shared {
         self.wake.notify_one();
         Ok(())
     }
+}
+
+/// A segment that need not be read, because the next one begins with what is needed or before it.
+fn skip(
+    files: &dyn Files,
+    path: &Path,
+    next: &Path,
+    replay_from: u64,
+) -> Result<Option<Closed>, StorageError> {
+    if replay_from == 0 {
+        return Ok(None);
+    }
+    let head = files
+        .read_start(next, SEGMENT_HEAD_BYTES as u64)
+        .map_err(io_error("read", next))?;
+    let Some(head) = SegmentHead::decode(&head).filter(|head| head.first_seq <= replay_from) else {
+        return Ok(None);
+    };
+    let bytes = files.len(path).map_err(io_error("read", path))?;
+    Ok(Some(Closed {
+        path: path.to_owned(),
+        bytes,
+        last_seq: head.first_seq - 1,
+        is_damaged: false,
+    }))
 }
 
 /// Reports what is damaged in a segment and says in how many places it is.

@@ -3,47 +3,111 @@
 //! A key is `service | 0 | name`, where a zero byte in the service is `0 255` (which no name begins
 //! with: it is UTF-8). So keys sort as services and names do, and a service's are one run.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
+use std::hash::BuildHasher as _;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use sled::Tree;
 
-use super::db::guarded;
 use super::entry::cut;
+use super::partition::guarded;
 use crate::{Operation, StorageError};
 
-/// How many bytes of keys are remembered as stored, so that most are not looked up again.
-const KNOWN_BYTES_MAX: usize = 1 << 20;
+/// How many operations of a partition are kept in memory; of more, none are.
+pub(super) const IN_MEMORY_MAX: usize = 20_000;
 
-/// The operations that are known to be stored already.
+/// How many operations are remembered as stored, so that most are not looked up again.
+const KNOWN_MAX: usize = 200_000;
+
+/// The operations that are known to be stored already, by hash.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    keys: HashSet<Vec<u8>>,
-    n_bytes: usize,
+    hasher: RandomState,
+    hashes: HashSet<u64, RandomState>,
 }
 
-/// Stores operations.
+impl Known {
+    /// Remembers an operation, its names cut as they are kept, and says whether it may be new. One
+    /// in 2^40 new ones is taken for known; nobody can choose which, the hash is this process's.
+    pub(super) fn is_new(&mut self, service: &str, name: &str) -> bool {
+        if self.hashes.len() >= KNOWN_MAX {
+            self.hashes.clear();
+        }
+        self.hashes.insert(self.hasher.hash_one((service, name)))
+    }
+}
+
+/// The operations of a partition in memory, unless they are too many.
+#[derive(Debug)]
+pub(super) struct OperationSet(Option<BTreeSet<Operation>>);
+
+impl Default for OperationSet {
+    fn default() -> Self {
+        Self(Some(BTreeSet::new()))
+    }
+}
+
+impl OperationSet {
+    /// The set of all that there are; `None` when they are too many.
+    pub(super) fn new(operations: Option<Vec<Operation>>) -> Self {
+        let set = operations.filter(|operations| operations.len() <= IN_MEMORY_MAX);
+        Self(set.map(|operations| operations.into_iter().collect()))
+    }
+
+    /// Adds some.
+    pub(super) fn extend(&mut self, operations: &[Operation]) {
+        if let Some(set) = &mut self.0 {
+            set.extend(operations.iter().cloned());
+            if set.len() > IN_MEMORY_MAX {
+                self.0 = None;
+            }
+        }
+    }
+
+    /// All of them.
+    pub(super) fn complete(&self) -> Option<Vec<Operation>> {
+        Some(self.0.as_ref()?.iter().cloned().collect())
+    }
+
+    /// As [`list`], from memory.
+    pub(super) fn list(&self, service: Option<&str>, limit: usize) -> Option<Vec<Operation>> {
+        let set = self.0.as_ref()?;
+        let Some(service) = service.map(cut) else {
+            return Some(set.iter().take(limit).cloned().collect());
+        };
+        let from = Operation {
+            service: service.to_owned(),
+            name: String::new(),
+        };
+        let found = set.range(from..).take_while(|of| of.service == service);
+        Some(found.take(limit).cloned().collect())
+    }
+
+    /// As [`services`], from memory.
+    pub(super) fn services(&self, limit: usize) -> Option<Vec<String>> {
+        let mut services: Vec<String> = Vec::new();
+        for operation in self.0.as_ref()? {
+            if services.last() == Some(&operation.service) {
+                continue;
+            }
+            if services.len() == limit {
+                break;
+            }
+            services.push(operation.service.clone());
+        }
+        Some(services)
+    }
+}
+
+/// Stores an operation.
 ///
 /// # Errors
 /// When sled fails.
-pub(super) fn insert(
-    tree: &Tree,
-    known: &mut Known,
-    operations: impl IntoIterator<Item = Operation>,
-) -> Result<(), StorageError> {
-    for operation in operations {
-        let mut key = service_prefix(&operation.service);
-        key.extend_from_slice(operation.name.as_bytes());
-        if known.keys.contains(&key) {
-            continue;
-        }
-        guarded(|| tree.insert(&key, &[]))?;
-        if known.n_bytes > KNOWN_BYTES_MAX {
-            *known = Known::default();
-        }
-        known.n_bytes += key.len();
-        known.keys.insert(key);
-    }
-    Ok(())
+pub(super) fn insert(tree: &Tree, operation: &Operation) -> Result<(), StorageError> {
+    let mut key = service_prefix(&operation.service);
+    key.extend_from_slice(operation.name.as_bytes());
+    guarded(|| tree.insert(&key, &[])).map(drop)
 }
 
 /// The operations of a service, or of all, in order; at most `limit`.
@@ -132,7 +196,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::sled::db::Db;
+    use crate::sled::partition::Db;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
@@ -146,21 +210,25 @@ mod tests {
             let db = Db::open(dir.path()).expect("a database");
             let all: Vec<Operation> =
                 pairs.into_iter().map(|(service, name)| Operation { service, name }).collect();
-            let mut known = Known::default();
-            insert(&db.operations, &mut known, all.iter().rev().cloned()).expect("sled works");
-            insert(&db.operations, &mut known, all.clone()).expect("sled works");
+            for operation in all.iter().rev().chain(&all) {
+                insert(&db.operations, operation).expect("sled works");
+            }
+            let set = OperationSet::new(Some(all.clone()));
 
             let first = |operations: &[Operation]| operations[..limit.min(operations.len())].to_vec();
             prop_assert_eq!(list(&db.operations, None, limit).expect("sled works"), first(&all));
+            prop_assert_eq!(set.list(None, limit), Some(first(&all)));
             let services: BTreeSet<&String> = all.iter().map(|operation| &operation.service).collect();
             for service in &services {
                 let of_service: Vec<Operation> =
                     all.iter().filter(|operation| operation.service == **service).cloned().collect();
                 let found = list(&db.operations, Some(service), limit).expect("sled works");
-                prop_assert_eq!(found, first(&of_service));
+                prop_assert_eq!(&found, &first(&of_service));
+                prop_assert_eq!(set.list(Some(service), limit), Some(found));
             }
             let found = super::services(&db.operations, limit).expect("sled works");
-            prop_assert_eq!(found, services.into_iter().take(limit).cloned().collect::<Vec<_>>());
+            prop_assert_eq!(&found, &services.into_iter().take(limit).cloned().collect::<Vec<_>>());
+            prop_assert_eq!(set.services(limit), Some(found));
         }
     }
 

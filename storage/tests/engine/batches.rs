@@ -87,7 +87,8 @@ pub(crate) fn sent(request: &ExportRequest, trace_id: TraceId) -> Spans {
 /// Spans with their resources and scopes, as bytes, and how many of each there are.
 pub(crate) type Spans = BTreeMap<[Bytes; 3], usize>;
 
-fn spans_of(traces_data: &[u8]) -> Spans {
+/// The spans of a `TracesData` message.
+pub(crate) fn spans_of(traces_data: &[u8]) -> Spans {
     let message = TracesData::decode(traces_data).expect("a TracesData");
     let mut spans = Spans::new();
     for resource_spans in message.resource_spans {

@@ -3,11 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use longpole_proto::TraceId;
+use longpole_proto::testing::SpanBuilder;
 use longpole_storage::testing::{Fault, FaultyDisk};
 use longpole_storage::{Durability, StorageError};
 use tempfile::TempDir;
 
-use crate::batches::{append, everything, found, id, one_span, stored};
+use crate::batches::{
+    Spans, append, everything, found, id, one_span, request_of, sent, spans_of, stored,
+};
 use crate::{config, sled};
 
 /// A directory whose store stopped without a checkpoint, with traces 1 to `n` in its log and
@@ -23,7 +27,7 @@ fn stopped(n: u64) -> TempDir {
     }
     disk.fail(disk.n_operations(), Fault::Crash);
     store.close().expect_err("the machine is gone");
-    fs::remove_dir_all(dir.path().join("db")).expect("the database");
+    fs::remove_dir_all(dir.path().join("partitions")).expect("the database");
     dir
 }
 
@@ -77,55 +81,174 @@ fn flipped_bits_in_the_log_cost_one_request_each_and_are_reported() {
             1,
             "{eighth}/8"
         );
-        store.close().expect("the store closes");
-        assert_eq!(
-            segment(dir.path())
-                .extension()
-                .and_then(|name| name.to_str()),
-            Some("damaged")
-        );
     }
 }
 
 #[test]
-fn a_damaged_database_is_named_with_what_to_do() {
+fn a_damaged_active_partition_is_made_anew_from_the_log() {
     let dir = TempDir::new().expect("a directory");
     let store = sled(dir.path()).expect("a store");
     for n in 1..=200 {
         append(&*store, one_span(id(n), n)).expect("acknowledged");
     }
     store.close().expect("the store closes");
-    let path = dir.path().join("db/db");
+    let path = files_below(&dir.path().join("partitions"))
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name == "db"))
+        .expect("a database");
     let bytes = fs::read(&path).expect("a database");
-    for eighth in 1..8 {
-        // sled alone would take the rest for never written, and cut it off.
+    let mut n_noticed = 0;
+    for place in 0..8 {
+        let copy = copied(dir.path());
         let mut damaged = bytes.clone();
-        damaged[bytes.len() * eighth / 8] ^= 2;
+        damaged[bytes.len() * place / 8] ^= 2;
+        let path = copy
+            .path()
+            .join(path.strip_prefix(dir.path()).expect("below"));
         fs::write(&path, &damaged).expect("a damaged database");
-        let error = sled(dir.path()).map(drop).expect_err("it is damaged");
-        let text = error.to_string();
-        assert!(matches!(error, StorageError::Damaged { .. }), "{text}");
-        assert!(
-            text.contains(&dir.path().join("db").display().to_string()),
-            "{text}"
+        let store = sled(copy.path()).expect("a store");
+        assert_eq!(found(&*store, &everything()).len(), 200, "{place}/8");
+        assert_eq!(store.stats().expect("the store counts").n_spans, 200);
+        let is_set_aside = copy.path().join("quarantine").exists();
+        assert_eq!(
+            store.stats().expect("the store counts").n_damaged,
+            u64::from(is_set_aside)
         );
-        assert!(text.contains("backup"), "{text}");
+        n_noticed += u32::from(is_set_aside);
+        store.close().expect("the store closes");
+        // And so it stays.
+        let store = sled(copy.path()).expect("a store");
+        assert_eq!(found(&*store, &everything()).len(), 200, "{place}/8");
     }
-    fs::write(&path, &bytes).expect("the backup");
-    let store = sled(dir.path()).expect("a store");
-    assert_eq!(found(&*store, &everything()).len(), 200);
+    assert!(n_noticed >= 1, "{n_noticed} of 8");
+}
+
+/// What a hasty store left after many traces, with what each must give back.
+fn many_partitions() -> (TempDir, Vec<(TraceId, Spans)>) {
+    let dir = TempDir::new().expect("a directory");
+    let open = || FaultyDisk::hasty().open(&config(dir.path(), Durability::Os));
+    let store = open().expect("a store");
+    let mut expected: Vec<(TraceId, Spans)> = Vec::new();
+    let is_index = |path: &PathBuf| path.file_name().is_some_and(|name| name == "INDEX");
+    let n_closed = || {
+        files_below(dir.path())
+            .iter()
+            .filter(|path| is_index(path))
+            .count()
+    };
+    // The keeper closes a partition every few kilobytes.
+    while n_closed() < 3 {
+        let n = expected.len() as u64 + 1;
+        let text = format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let span = SpanBuilder::new(1, "work")
+            .at(0, n)
+            .attribute("text", text.as_str());
+        let request = request_of(id(n), [span]);
+        let mut spans = sent(&request, id(n));
+        append(&*store, request).expect("acknowledged");
+        if n.is_multiple_of(10) {
+            // The first gets more, long after.
+            let late = SpanBuilder::new(n, "late").at(0, n).parent(1);
+            let request = request_of(id(1), [late]);
+            expected[0].1.extend(sent(&request, id(1)));
+            append(&*store, request).expect("acknowledged");
+        }
+        expected.push((id(n), std::mem::take(&mut spans)));
+    }
+    store.close().expect("the store closes");
+    (dir, expected)
 }
 
 #[test]
-fn moving_a_damaged_database_away_starts_anew() {
-    let dir = TempDir::new().expect("a directory");
-    let store = sled(dir.path()).expect("a store");
-    append(&*store, one_span(id(1), 1)).expect("acknowledged");
-    store.close().expect("the store closes");
-    fs::rename(dir.path().join("db"), dir.path().join("db.bad")).expect("as the error says");
-    let store = sled(dir.path()).expect("a store");
-    append(&*store, one_span(id(2), 2)).expect("acknowledged");
-    assert_eq!(found(&*store, &everything()), [id(2)]);
+fn a_flipped_bit_in_any_file_costs_at_most_what_is_reported() {
+    let (dir, expected) = many_partitions();
+    let all = files_below(dir.path());
+    let mut n_reported = 0;
+    for path in &all {
+        let name = path.file_name().expect("a name").to_string_lossy();
+        if name == "LOCK" || name == "FORMAT" {
+            continue;
+        }
+        let bytes = fs::read(path).expect("a file");
+        if bytes.is_empty() {
+            continue;
+        }
+        for place in [1, 2] {
+            let copy = copied(dir.path());
+            let mut damaged = bytes.clone();
+            damaged[bytes.len() * place / 3] ^= 0x20;
+            let path = copy
+                .path()
+                .join(path.strip_prefix(dir.path()).expect("below"));
+            fs::write(&path, &damaged).expect("a damaged file");
+            let store = FaultyDisk::hasty()
+                .open(&config(copy.path(), Durability::Os))
+                .expect("a store");
+            let (mut n_whole, mut n_lost) = (0, 0);
+            for (trace_id, spans) in &expected {
+                match store.trace(*trace_id) {
+                    Ok(trace) => {
+                        let found = trace.map(|trace| spans_of(&trace.otlp)).unwrap_or_default();
+                        assert!(
+                            found.iter().all(|(span, _)| spans.contains_key(span)),
+                            "{}: a span that was never sent",
+                            path.display()
+                        );
+                        if found == *spans {
+                            n_whole += 1;
+                        } else {
+                            n_lost += 1;
+                        }
+                    }
+                    Err(StorageError::Damaged { .. } | StorageError::Engine(_)) => n_lost += 1,
+                    Err(error) => panic!("{}: {error}", path.display()),
+                }
+            }
+            let result = store.search(&everything()).expect("the store searches");
+            let is_reported =
+                !result.complete || store.stats().expect("the store counts").n_damaged > 0;
+            n_reported += u32::from(is_reported);
+            // sled's own files, and what is only in them once the log forgot it.
+            let is_database = name != "INDEX" && path.to_string_lossy().contains("/partitions/");
+            if !is_database {
+                assert_eq!(n_lost, 0, "{} at {place}/3", path.display());
+            }
+            assert!(
+                n_lost == 0 || is_reported,
+                "{} at {place}/3: {n_lost} lost and nothing said",
+                path.display()
+            );
+            assert_eq!(n_whole + n_lost, expected.len());
+        }
+    }
+    assert!(n_reported > 0, "no damage was noticed in {all:?}");
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn copied(dir: &Path) -> TempDir {
+    let copy = TempDir::new().expect("a directory");
+    for path in files_below(dir) {
+        let to = copy.path().join(path.strip_prefix(dir).expect("below"));
+        fs::create_dir_all(to.parent().expect("a directory")).expect("a directory");
+        fs::copy(&path, to).expect("a file");
+    }
+    copy
 }
 
 #[test]
@@ -141,7 +264,7 @@ fn another_format_is_refused_and_left_alone() {
         matches!(&error, StorageError::Format { found, .. } if found == "longpole sled 999"),
         "{error}"
     );
-    fs::write(dir.path().join("FORMAT"), "longpole sled 1\n").expect("a file");
+    fs::write(dir.path().join("FORMAT"), "longpole sled 2\n").expect("a file");
     sled(dir.path()).expect("its own again");
 }
 

@@ -125,7 +125,7 @@ fn the_log_is_kept_until_the_database_is_synced() {
         }
         n_kept += 1;
         // Whatever a power cut leaves of a database that was not synced, the log is enough.
-        fs::remove_dir_all(dir.path().join("db")).expect("the database");
+        fs::remove_dir_all(dir.path().join("partitions")).expect("the database");
         let store = sled(dir.path()).expect("a store");
         assert_eq!(stored(&*store, id(1)).len(), 1, "a fault at {operation}");
     }
@@ -133,18 +133,24 @@ fn the_log_is_kept_until_the_database_is_synced() {
 }
 
 #[test]
-fn after_a_clean_close_the_log_is_empty() {
-    let dir = TempDir::new().expect("a directory");
-    let store = sled(dir.path()).expect("a store");
-    append(&*store, one_span(id(1), 1)).expect("acknowledged");
-    assert!(store.stats().expect("the store counts").log_bytes > 0);
-    store.close().expect("the store closes");
-    assert_eq!(
-        fs::read_dir(dir.path().join("log"))
-            .expect("a directory")
-            .count(),
-        0
-    );
+fn after_a_clean_close_neither_log_nor_partition_alone_is_needed() {
+    let segments = |dir: &Path| {
+        let entries = fs::read_dir(dir.join("log")).expect("a directory");
+        entries.count()
+    };
+    for below in ["log", "partitions"] {
+        let dir = TempDir::new().expect("a directory");
+        let store = sled(dir.path()).expect("a store");
+        for n in 1..=20 {
+            append(&*store, one_span(id(n), n)).expect("acknowledged");
+        }
+        store.close().expect("the store closes");
+        assert!(segments(dir.path()) > 0, "what the active partition needs");
+        fs::remove_dir_all(dir.path().join(below)).expect("a directory");
+        let store = sled(dir.path()).expect("a store");
+        assert_eq!(found(&*store, &everything()).len(), 20, "without {below}");
+        assert_eq!(store.stats().expect("the store counts").n_spans, 20);
+    }
 }
 
 #[test]

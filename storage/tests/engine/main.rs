@@ -9,6 +9,7 @@ mod suite;
 use std::path::Path;
 use std::sync::Arc;
 
+use longpole_storage::testing::FaultyDisk;
 use longpole_storage::{Durability, StorageError, Store, StoreConfig};
 
 /// Opens an engine's store in a directory.
@@ -16,8 +17,8 @@ type Open = fn(&Path) -> Result<Arc<dyn Store>, StorageError>;
 
 fn config(dir: &Path, durability: Durability) -> StoreConfig {
     StoreConfig {
-        data_dir: dir.to_owned(),
         durability,
+        ..StoreConfig::new(dir)
     }
 }
 
@@ -27,6 +28,11 @@ fn sled(dir: &Path) -> Result<Arc<dyn Store>, StorageError> {
 
 fn sled_without_fsync(dir: &Path) -> Result<Arc<dyn Store>, StorageError> {
     longpole_storage::open(&config(dir, Durability::Os))
+}
+
+/// Seals, closes and checkpoints all the time.
+fn hasty(dir: &Path) -> Result<Arc<dyn Store>, StorageError> {
+    FaultyDisk::hasty().open(&config(dir, Durability::Os))
 }
 
 /// Makes a module with the tests every engine must pass.
@@ -66,3 +72,4 @@ macro_rules! engine {
 
 engine!(embedded, crate::sled);
 engine!(embedded_without_fsync, crate::sled_without_fsync);
+engine!(hasty_embedded, crate::hasty);

@@ -80,8 +80,8 @@ impl<'a> Cursor<'a> {
         if n == 0 {
             return Ok(());
         }
-        let ends = self.0.iter().enumerate().filter(|&(_, &byte)| byte < 0x80);
-        let (last, _) = ends.skip(n - 1).next().ok_or(Damage("a part is cut off"))?;
+        let mut ends = self.0.iter().enumerate().filter(|&(_, &byte)| byte < 0x80);
+        let (last, _) = ends.nth(n - 1).ok_or(Damage("a part is cut off"))?;
         self.0 = &self.0[last + 1..];
         Ok(())
     }

@@ -61,11 +61,6 @@ impl ColumnBuilder {
         self.rows.push(0);
     }
 
-    /// The distinct values in order of first appearance.
-    pub(super) fn distinct(&self) -> impl Iterator<Item = &[u8]> {
-        (0..).take(self.ends.len()).map(|number| self.value(number))
-    }
-
     /// Writes the values to `values` and the rows to `rows`.
     pub(super) fn write(&self, values: &mut Vec<u8>, rows: &mut Vec<u8>) {
         put_varint(values, self.ends.len() as u64);
@@ -157,13 +152,6 @@ impl<'a> Column<'a> {
         })
     }
 
-    /// The distinct values.
-    pub(super) fn distinct(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
-        (0..)
-            .take(self.ends.len())
-            .map(|number| &self.values[range(&self.ends, number)])
-    }
-
     fn row(&self, at: usize) -> u32 {
         let mut bytes = [0; 4];
         for (plane, byte) in bytes.iter_mut().enumerate().take(self.width.bytes()) {
@@ -173,7 +161,7 @@ impl<'a> Column<'a> {
     }
 
     /// A reader that begins at a row.
-    pub(super) fn from_row(&self, at: usize) -> Result<Rows<'_, 'a>, Damage> {
+    pub(super) fn rows_from(&self, at: usize) -> Result<Rows<'_, 'a>, Damage> {
         if at > self.n_rows {
             return Err(Damage("a column has fewer rows than spans need"));
         }

@@ -270,7 +270,7 @@ impl<'t, 'a> Table<'t, 'a> {
                 .filter_map(|step| step.column())
             {
                 if columns[column].is_none() {
-                    columns[column] = Some(self.columns[column].from_row(rows[column])?);
+                    columns[column] = Some(self.columns[column].rows_from(rows[column])?);
                 }
             }
         }
@@ -356,7 +356,7 @@ impl<'t, 'a> Table<'t, 'a> {
         to: &mut Vec<u8>,
     ) -> Result<(), Damage> {
         let mut event_from = 0;
-        let mut time =
+        let time =
             |at: &mut Position<'t, 'a>| Ok::<u64, Damage>(unzigzag(at.start, at.times.varint()?));
         for &step in &shape.steps {
             let value = match step.column() {

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher as _;
 use std::ops::Range;
+use std::ptr;
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
@@ -132,11 +133,6 @@ impl BlockBuilder {
         }
     }
 
-    /// How many spans it has.
-    pub(crate) fn n_spans(&self) -> usize {
-        self.n_spans
-    }
-
     /// Appends a trace's spans: the own fields of its `ResourceSpans` and of its `ScopeSpans`, and
     /// the message, of each.
     pub(crate) fn add_trace<'a>(
@@ -150,8 +146,14 @@ impl BlockBuilder {
         self.trace_table.clear();
         self.last_start = 0;
         let mut n_spans = 0_u64;
+        let mut last: Option<(&[u8], &[u8])> = None;
         for (resource, scope, message) in spans {
-            self.add_group(resource, scope);
+            // Spans sent together have their groups at the same place.
+            match last.filter(|last| ptr::eq(last.0, resource) && ptr::eq(last.1, scope)) {
+                Some(_) => self.group_rows.extend(self.last_group),
+                None => self.add_group(resource, scope),
+            }
+            last = Some((resource, scope));
             self.add_span(trace_id, message);
             n_spans += 1;
         }
@@ -322,16 +324,6 @@ impl BlockBuilder {
                     .extend_from_slice(&parent.to_be_bytes());
             }
         }
-    }
-
-    /// The distinct values of all attributes and fields, with their key, for what indexes them.
-    pub(crate) fn distinct_values(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.columns.iter().flat_map(|column| {
-            column
-                .values
-                .distinct()
-                .map(|value| (column.key.as_slice(), value))
-        })
     }
 
     /// The block's bytes.

@@ -17,13 +17,15 @@ pub(super) struct Found {
     pub(super) intact_bytes: usize,
 }
 
-/// Reads a segment's frames in order and hands each to `take`. A head that is damaged in both
+/// Reads a segment's frames in order and hands each from the sequence `from` on to `take`; those
+/// before are stepped over, their bodies unread. A head that is damaged in both
 /// copies leaves nothing to read.
 ///
 /// # Errors
 /// The first of `take`'s.
 pub(super) fn read_segment<E>(
     segment: &[u8],
+    from: u64,
     mut take: impl FnMut(Frame) -> Result<(), E>,
 ) -> Result<Found, E> {
     let mut found = Found::default();
@@ -48,6 +50,14 @@ pub(super) fn read_segment<E>(
             continue;
         };
         is_lost = false;
+        if head.seq < from {
+            // What is damaged before it is not wanted either.
+            pending.clear();
+            found.last_seq = head.seq;
+            found.intact_bytes = head.end(at);
+            at = head.end(at);
+            continue;
+        }
         if let Some(frame) = head.frame(salt, segment, at) {
             for (idx, &start) in pending.iter().enumerate() {
                 found
@@ -104,7 +114,7 @@ mod tests {
 
     fn read(segment: &[u8]) -> (Vec<u64>, Found) {
         let mut seqs = Vec::new();
-        let found = read_segment(segment, |frame| {
+        let found = read_segment(segment, 0, |frame| {
             assert_eq!(frame.body, format!("body {}", frame.seq));
             seqs.push(frame.seq);
             Ok::<_, std::convert::Infallible>(())
@@ -177,6 +187,20 @@ mod tests {
         let (seqs, found) = read(&bytes);
         assert_eq!(seqs, [2]);
         assert_eq!(damage(&found), [(start, end)]);
+    }
+
+    #[test]
+    fn frames_before_the_first_that_is_wanted_are_stepped_over() {
+        let (mut bytes, starts) = segment(&[10, 11, 12, 13]);
+        bytes[starts[1] + frame::FRAME_HEAD_BYTES] ^= 1;
+        let mut seqs = Vec::new();
+        let found = read_segment(&bytes, 12, |frame| {
+            seqs.push(frame.seq);
+            Ok::<_, std::convert::Infallible>(())
+        })
+        .expect("taking never fails");
+        assert_eq!((seqs, found.damaged), (vec![12, 13], vec![]));
+        assert_eq!(found.intact_bytes, bytes.len());
     }
 
     #[test]

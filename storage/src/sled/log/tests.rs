@@ -15,6 +15,7 @@ fn config(dir: &Path, durability: Durability) -> LogConfig {
         // A few frames, so that every test crosses from one segment to the next.
         segment_bytes_max: 300,
         last_seq: 0,
+        replay_from: 0,
         salt: 0x5eed,
     }
 }

@@ -12,12 +12,19 @@ use std::time::Duration;
 
 use sled::{Mode, Tree};
 
-use super::files::Files;
-use super::io_error;
 use crate::StorageError;
+use crate::sled::files::Files;
+use crate::sled::io_error;
 
-/// How much memory sled's cache takes. It holds pages, not values: more helps only long scans.
-const CACHE_BYTES: u64 = 64 << 20;
+/// How much memory sled's cache takes. What is read once is not read again soon.
+const CACHE_BYTES: u64 = 8 << 20;
+
+/// How much of its file sled writes at a time. Pages over a quarter of it become blob files, which
+/// sled never syncs and keeps in memory: 17 pieces, the most a page has, stay below.
+const SEGMENT_BYTES: usize = 2 << 20;
+
+/// The largest value that is written in one piece.
+pub(super) const PIECE_BYTES_MAX: usize = 16 << 10;
 
 /// How long to wait for sled's own lock on a database that was just closed: its threads hold the
 /// file a moment longer. No other process can have it, the data directory is ours.
@@ -26,26 +33,26 @@ const UNLOCK_WAITS: u32 = 100;
 /// How long to wait each time.
 const UNLOCK_WAIT: Duration = Duration::from_millis(20);
 
-/// An open database.
+/// An open database. Keys are big-endian.
 #[derive(Debug)]
-pub(super) struct Db {
-    /// `trace ID 16 | sequence 8 | piece 4` (big-endian) to a piece of a chunk.
-    pub(super) chunks: Tree,
-    /// `trace ID 16` to its entry.
+pub(in crate::sled) struct Db {
+    /// `block 4 | piece 4` to a piece of a block.
+    pub(super) blocks: Tree,
+    /// `block 4 | piece 4` to a piece of the block's summaries.
     pub(super) summaries: Tree,
+    /// `block 4` to its zone; written last.
+    pub(super) zones: Tree,
+    /// `trace ID 16 | block 4` of the first of a run, to the run; once it is closed.
+    pub(super) runs: Tree,
     /// Service and span name to nothing.
-    pub(super) operations: Tree,
-    /// `trace ID 16` to nothing: traces whose entry was behind at the last checkpoint.
-    pub(super) stale: Tree,
-    /// Names to numbers.
-    pub(super) meta: Tree,
+    pub(in crate::sled) operations: Tree,
     sled: sled::Db,
     dir: PathBuf,
 }
 
 /// What earlier calls of [`Db::sync`] made durable for good.
 #[derive(Debug, Default)]
-pub(super) struct Synced {
+pub(in crate::sled) struct Synced {
     /// Blob files never change once they are written.
     blobs: HashSet<PathBuf>,
 }
@@ -55,20 +62,21 @@ impl Db {
     ///
     /// # Errors
     /// When the disk fails or the database is damaged.
-    pub(super) fn open(dir: &Path) -> Result<Self, StorageError> {
+    pub(in crate::sled) fn open(dir: &Path) -> Result<Self, StorageError> {
         let config = sled::Config::new()
             .path(dir)
             .mode(Mode::HighThroughput)
             .cache_capacity(CACHE_BYTES)
+            .segment_size(SEGMENT_BYTES)
             .flush_every_ms(None);
         let open = || {
             let sled = config.open()?;
             Ok(Self {
-                chunks: sled.open_tree("chunks")?,
+                blocks: sled.open_tree("blocks")?,
                 summaries: sled.open_tree("summaries")?,
+                zones: sled.open_tree("zones")?,
+                runs: sled.open_tree("runs")?,
                 operations: sled.open_tree("operations")?,
-                stale: sled.open_tree("stale")?,
-                meta: sled.open_tree("meta")?,
                 sled,
                 dir: dir.to_owned(),
             })
@@ -87,22 +95,16 @@ impl Db {
         })
     }
 
-    /// Where it is.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// The error that says that the database is damaged, why that is known, and what to do.
-    pub(super) fn damaged(&self, cause: &str) -> StorageError {
-        damaged(&self.dir, cause)
-    }
-
     /// Makes everything written so far durable. Only one thread may do so at a time: two flushes
     /// at once can wait for each other for ever (sled#1308).
     ///
     /// # Errors
     /// When sled or the disk fails.
-    pub(super) fn sync(&self, files: &dyn Files, synced: &mut Synced) -> Result<(), StorageError> {
+    pub(in crate::sled) fn sync(
+        &self,
+        files: &dyn Files,
+        synced: &mut Synced,
+    ) -> Result<(), StorageError> {
         let blob_dir = self.dir.join("blobs");
         let list_blobs = || files.list(&blob_dir).map_err(io_error("list", &blob_dir));
         // A blob that is there before the flush is whole behind it.
@@ -133,11 +135,51 @@ impl Db {
     }
 }
 
+impl Db {
+    /// Writes a value in pieces.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub(super) fn put(tree: &Tree, block: u32, value: &[u8]) -> Result<(), StorageError> {
+        for (piece, bytes) in (0_u32..).zip(value.chunks(PIECE_BYTES_MAX)) {
+            guarded(|| tree.insert(piece_key(block, piece), bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Reads what [`Self::put`] wrote; what is missing shows in the value's own checksum.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub(super) fn get(tree: &Tree, block: u32) -> Result<Vec<u8>, StorageError> {
+        let mut value = Vec::new();
+        let mut pieces = tree.scan_prefix(block.to_be_bytes());
+        for piece in 0_u32.. {
+            match guarded(|| pieces.next().transpose())? {
+                Some((key, bytes)) if key == piece_key(block, piece)[..] => {
+                    value.extend_from_slice(&bytes);
+                }
+                _ => break,
+            }
+        }
+        Ok(value)
+    }
+}
+
+fn piece_key(block: u32, piece: u32) -> [u8; 8] {
+    let mut key = [0; 8];
+    key[..4].copy_from_slice(&block.to_be_bytes());
+    key[4..].copy_from_slice(&piece.to_be_bytes());
+    key
+}
+
 /// Uses sled, making its errors and panics errors of the store.
 ///
 /// # Errors
 /// When sled fails or panics.
-pub(super) fn guarded<T>(use_sled: impl FnOnce() -> sled::Result<T>) -> Result<T, StorageError> {
+pub(in crate::sled) fn guarded<T>(
+    use_sled: impl FnOnce() -> sled::Result<T>,
+) -> Result<T, StorageError> {
     match catch_unwind(AssertUnwindSafe(use_sled)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(StorageError::Engine(Box::new(error))),
@@ -152,12 +194,7 @@ fn is_locked(error: &sled::Error) -> bool {
 
 fn damaged(dir: &Path, cause: &str) -> StorageError {
     StorageError::Damaged {
-        what: format!(
-            "the database in {} is damaged ({cause}); restore it from a backup, or move {} away to start \
-             with the spans that are still in the log",
-            dir.display(),
-            dir.display()
-        ),
+        what: format!("the database in {} ({cause})", dir.display()),
     }
 }
 

@@ -1,0 +1,347 @@
+//! What the threads of an open store share: the live traces, the view of the sealed ones, and the
+//! lock that makes a trace's way from the one to the other a single switch.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use longpole_proto::wire::ExportRequest;
+use longpole_proto::{TraceId, UnixNanos};
+use parking_lot::{Condvar, Mutex};
+
+use super::entries::Entries;
+use super::files::Files;
+use super::live::{Chunk, Live, LiveTrace, Take};
+use super::seal::Turn;
+use super::settings::Settings;
+use super::traces::TraceBuilder;
+use super::view::{self, PartitionView, View};
+use crate::{StorageError, StoredTrace};
+
+/// An open store's data, and how to get at it.
+pub(super) struct Core {
+    pub(super) settings: Settings,
+    pub(super) files: Arc<dyn Files>,
+    pub(super) paths: Paths,
+    pub(super) state: Mutex<State>,
+    /// Signalled when there is work for the sealer, and when it made room.
+    pub(super) changed: Condvar,
+    /// Held while traces are sealed, and while the active partition is exchanged.
+    pub(super) turn: Mutex<Turn>,
+    pub(super) entries: Mutex<Entries>,
+    /// Why nothing is taken any more.
+    failed: Mutex<Option<String>>,
+    /// Whether someone makes room in memory.
+    pub(super) is_sealing: AtomicBool,
+    /// How much of the disk is free, when that is too little; else 0.
+    pub(super) too_little_free: AtomicU64,
+    /// How much of the disk must be free.
+    pub(super) least_free_bytes: AtomicU64,
+    /// How many pieces of anything turned out to be damaged.
+    pub(super) n_damaged: AtomicU64,
+    /// How many partitions were set aside since the store was opened.
+    pub(super) n_lost_partitions: AtomicU64,
+}
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub(super) struct Paths {
+    pub(super) data: PathBuf,
+    pub(super) partitions: PathBuf,
+    pub(super) quarantine: PathBuf,
+    pub(super) checkpoint: PathBuf,
+}
+
+/// What a moment looks like.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) live: Live,
+    /// What is being sealed: neither live any more nor in the view yet.
+    pub(super) sealing: Option<Arc<Batch>>,
+    pub(super) view: View,
+    /// All that the log has up to here was taken in.
+    pub(super) applied: u64,
+}
+
+/// Traces that become a block.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// Everything of its traces up to this sequence is in it, or in an earlier block.
+    pub(super) seq: u64,
+    /// By ID.
+    pub(super) traces: Vec<LiveTrace>,
+}
+
+impl Batch {
+    /// One of its traces.
+    pub(super) fn get(&self, trace_id: TraceId) -> Option<&LiveTrace> {
+        self.traces
+            .binary_search_by_key(&trace_id, |trace| trace.trace_id)
+            .ok()
+            .map(|at| &self.traces[at])
+    }
+}
+
+impl State {
+    /// A trace's chunks in memory, in order.
+    pub(super) fn chunks(&self, trace_id: TraceId) -> Vec<Chunk> {
+        let sealing = self.sealing.as_ref().and_then(|batch| batch.get(trace_id));
+        sealing
+            .into_iter()
+            .chain(self.live.get(trace_id))
+            .flat_map(|trace| trace.chunks.iter().cloned())
+            .collect()
+    }
+
+    /// The traces in memory: those being sealed, then the live ones; one can be among both.
+    pub(super) fn in_memory(&self) -> impl Iterator<Item = &LiveTrace> {
+        let sealing = self.sealing.iter().flat_map(|batch| &batch.traces);
+        sealing.chain(self.live.iter())
+    }
+
+    /// Everything with a smaller sequence is in a block.
+    pub(super) fn watermark(&self) -> u64 {
+        let sealing = self.sealing.iter().flat_map(|batch| &batch.traces);
+        sealing
+            .map(|trace| trace.chunks[0].seq)
+            .chain(self.live.seq_min())
+            .min()
+            .unwrap_or(self.applied + 1)
+    }
+}
+
+impl Core {
+    /// The data of a store with these partitions.
+    pub(super) fn new(
+        settings: Settings,
+        files: Arc<dyn Files>,
+        paths: Paths,
+        view: View,
+        applied: u64,
+    ) -> Self {
+        Self {
+            settings,
+            files,
+            paths,
+            state: Mutex::new(State {
+                view,
+                applied,
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+            turn: Mutex::default(),
+            entries: Mutex::default(),
+            failed: Mutex::default(),
+            is_sealing: AtomicBool::new(false),
+            too_little_free: AtomicU64::new(0),
+            least_free_bytes: AtomicU64::new(0),
+            n_damaged: AtomicU64::new(0),
+            n_lost_partitions: AtomicU64::new(0),
+        }
+    }
+
+    /// Fails once the store has: what is appended from then on would be durable but not found.
+    ///
+    /// # Errors
+    /// With what failed.
+    pub(super) fn check(&self) -> Result<(), StorageError> {
+        match &*self.failed.lock() {
+            None => Ok(()),
+            Some(cause) => Err(StorageError::Engine(cause.as_str().into())),
+        }
+    }
+
+    /// Gives the store up: nothing is taken or acknowledged any more.
+    pub(super) fn fail(&self, cause: &str) {
+        self.failed.lock().get_or_insert_with(|| {
+            tracing::error!(
+                cause,
+                "the store failed; spans are refused until a restart, those acknowledged are in the log"
+            );
+            cause.to_owned()
+        });
+        self.changed.notify_all();
+    }
+
+    /// How much of a disk of that size must be free.
+    pub(super) fn least_free(&self, total_bytes: u64) -> u64 {
+        let share = total_bytes / 100 * self.settings.free_percent_min;
+        share.max(self.settings.free_bytes_min)
+    }
+
+    /// Fails while the disk has too little room.
+    ///
+    /// # Errors
+    /// With how much there is.
+    pub(super) fn check_room(&self) -> Result<(), StorageError> {
+        match self.too_little_free.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            free_bytes => Err(StorageError::Full {
+                path: self.paths.data.clone(),
+                free_bytes,
+                least_bytes: self.least_free_bytes.load(Ordering::Relaxed),
+            }),
+        }
+    }
+
+    /// Takes a request in that the log has as `seq`; the sequences of calls grow.
+    pub(super) fn insert(&self, seq: u64, received: UnixNanos, request: &ExportRequest) {
+        let chunks: Vec<(TraceId, Chunk)> = request
+            .by_trace()
+            .with_counts()
+            .map(|(trace_id, n_spans, data)| {
+                let chunk = Chunk {
+                    seq,
+                    received,
+                    n_spans,
+                    data: data.into(),
+                };
+                (trace_id, chunk)
+            })
+            .collect();
+        self.insert_chunks(seq, chunks);
+    }
+
+    fn insert_chunks(&self, seq: u64, chunks: Vec<(TraceId, Chunk)>) {
+        let now = self.settings.clock.elapsed();
+        let mut state = self.state.lock();
+        for (trace_id, chunk) in chunks {
+            state.live.insert(trace_id, chunk, now, &self.settings);
+        }
+        state.applied = state.applied.max(seq);
+        let is_pressed = state.live.n_bytes() > self.settings.live_bytes_soft;
+        drop(state);
+        if is_pressed {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Takes in what the log still has, leaving out what is in a block.
+    ///
+    /// # Errors
+    /// When a partition cannot be read.
+    pub(super) fn replay(
+        &self,
+        seq: u64,
+        received: UnixNanos,
+        request: &ExportRequest,
+    ) -> Result<(), StorageError> {
+        let view = self.state.lock().view.clone();
+        let mut chunks = Vec::new();
+        for (trace_id, n_spans, data) in request.by_trace().with_counts() {
+            if view::covers(&view.fragments_since(trace_id, seq)?, seq) {
+                continue;
+            }
+            let chunk = Chunk {
+                seq,
+                received,
+                n_spans,
+                data: data.into(),
+            };
+            chunks.push((trace_id, chunk));
+        }
+        self.insert_chunks(seq, chunks);
+        Ok(())
+    }
+
+    /// Waits while memory is full, if somebody is at work on it.
+    pub(super) fn wait_for_room(&self) {
+        self.changed.wait_while(&mut self.state.lock(), |state| {
+            state.live.n_bytes() > self.settings.live_bytes_hard
+                && self.is_sealing.load(Ordering::Relaxed)
+        });
+    }
+
+    /// Seals while memory is over its soft limit; for as long as no sealer does.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub(super) fn seal_down(&self) -> Result<(), StorageError> {
+        while self.state.lock().live.n_bytes() > self.settings.live_bytes_soft
+            && self.seal_or_fail(Take::Pressed)?
+        {}
+        Ok(())
+    }
+
+    /// How many traces and spans there are, spans with duplicates.
+    ///
+    /// # Errors
+    /// When a partition cannot be read.
+    pub(super) fn totals(&self) -> Result<(u64, u64), StorageError> {
+        let (trace_ids, mut n_spans, view) = {
+            let state = self.state.lock();
+            let trace_ids: HashSet<TraceId> =
+                state.in_memory().map(|trace| trace.trace_id).collect();
+            let n_spans: u64 = state.in_memory().map(|trace| trace.n_spans as u64).sum();
+            (trace_ids, n_spans, state.view.clone())
+        };
+        let mut n_traces = view.n_traces();
+        for trace_id in trace_ids {
+            let may_be_sealed = view
+                .partitions()
+                .iter()
+                .any(|view| view.partition.may_have(trace_id));
+            if !may_be_sealed || view.fragments(trace_id)?.is_empty() {
+                n_traces += 1;
+            }
+        }
+        n_spans += view
+            .partitions()
+            .iter()
+            .map(PartitionView::n_spans)
+            .sum::<u64>();
+        Ok((n_traces, n_spans))
+    }
+
+    /// A trace with everything taken in so far.
+    ///
+    /// # Errors
+    /// When what is stored of it cannot be read or is too large.
+    pub(super) fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
+        let (chunks, view) = {
+            let state = self.state.lock();
+            (state.chunks(trace_id), state.view.clone())
+        };
+        let trace = read_trace(trace_id, &chunks, &view)?;
+        self.trim();
+        Ok(trace.finish())
+    }
+
+    /// Closes the databases of closed partitions that were not used lately.
+    pub(super) fn trim(&self) {
+        let view = self.state.lock().view.clone();
+        let mut open: Vec<_> = view
+            .partitions()
+            .iter()
+            .map(|view| &view.partition)
+            .filter(|partition| partition.is_open() && partition.is_closed())
+            .collect();
+        if open.len() > self.settings.open_max {
+            open.sort_by_key(|partition| std::cmp::Reverse(partition.last_used()));
+            for partition in &open[self.settings.open_max..] {
+                partition.release();
+            }
+        }
+    }
+}
+
+/// Puts a trace together from what is sealed in a view and the chunks that were in memory then.
+///
+/// # Errors
+/// When what is stored of it cannot be read or is too large.
+pub(super) fn read_trace(
+    trace_id: TraceId,
+    chunks: &[Chunk],
+    view: &View,
+) -> Result<TraceBuilder, StorageError> {
+    let mut trace = TraceBuilder::new(trace_id);
+    for fragment in view.fragments(trace_id)? {
+        match fragment.read(&mut trace) {
+            Err(_) if fragment.partition.is_broken() => {}
+            result => result?,
+        }
+    }
+    trace.push_chunks(chunks)?;
+    Ok(trace)
+}

@@ -1,0 +1,208 @@
+//! Traces that still arrive, in memory, and when each is sealed.
+//!
+//! A trace is due when it was quiet for a while or is old; a large one at once; under pressure the
+//! one that was quiet longest. What is due waits until there is enough for a block.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use longpole_proto::{TraceId, UnixNanos};
+
+use super::settings::Settings;
+
+/// What a chunk takes besides its bytes.
+const CHUNK_BYTES: u64 = 96;
+
+/// What a trace takes besides its chunks.
+const TRACE_BYTES: u64 = 224;
+
+/// What one export request brought for one trace.
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    pub(super) seq: u64,
+    pub(super) received: UnixNanos,
+    pub(super) n_spans: usize,
+    /// A `TracesData` message.
+    pub(super) data: Bytes,
+}
+
+/// A trace in memory.
+#[derive(Debug, Clone)]
+pub(super) struct LiveTrace {
+    pub(super) trace_id: TraceId,
+    /// In order of sequence; at least one.
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) n_spans: usize,
+    n_bytes: u64,
+    /// Tells it from an earlier one with the same ID.
+    generation: u64,
+    first: Duration,
+    last: Duration,
+    is_ready: bool,
+}
+
+impl LiveTrace {
+    fn due(&self, settings: &Settings) -> Duration {
+        (self.last + settings.quiet).min(self.first + settings.age_max)
+    }
+}
+
+/// The traces in memory that no sealer has taken.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    traces: HashMap<TraceId, LiveTrace, RandomState>,
+    /// Every trace once, by when it was due at the time it was put here.
+    by_due: BinaryHeap<Reverse<(Duration, u64, TraceId)>>,
+    /// Those to be sealed next.
+    ready: VecDeque<(u64, TraceId)>,
+    ready_spans: usize,
+    ready_since: Option<Duration>,
+    n_bytes: u64,
+    next_generation: u64,
+}
+
+/// When to take traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Take {
+    /// When they are due and fill a block, or waited long.
+    Due,
+    /// Until memory is below its limit.
+    Pressed,
+    /// All.
+    All,
+}
+
+impl Live {
+    /// How many bytes it takes, about.
+    pub(super) fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// A trace.
+    pub(super) fn get(&self, trace_id: TraceId) -> Option<&LiveTrace> {
+        self.traces.get(&trace_id)
+    }
+
+    /// All traces, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &LiveTrace> {
+        self.traces.values()
+    }
+
+    /// The least sequence of any span.
+    pub(super) fn seq_min(&self) -> Option<u64> {
+        self.iter().map(|trace| trace.chunks[0].seq).min()
+    }
+
+    /// Adds a chunk that arrived at `now`; sequences grow.
+    pub(super) fn insert(
+        &mut self,
+        trace_id: TraceId,
+        chunk: Chunk,
+        now: Duration,
+        settings: &Settings,
+    ) {
+        let chunk_bytes = chunk.data.len() as u64 + CHUNK_BYTES;
+        self.n_bytes += chunk_bytes;
+        let trace = self.traces.entry(trace_id).or_insert_with(|| {
+            self.next_generation += 1;
+            self.n_bytes += TRACE_BYTES;
+            let trace = LiveTrace {
+                trace_id,
+                chunks: Vec::with_capacity(1),
+                n_spans: 0,
+                n_bytes: TRACE_BYTES,
+                generation: self.next_generation,
+                first: now,
+                last: now,
+                is_ready: false,
+            };
+            let due = Reverse((trace.due(settings), trace.generation, trace_id));
+            self.by_due.push(due);
+            trace
+        });
+        trace.n_bytes += chunk_bytes;
+        trace.n_spans += chunk.n_spans;
+        trace.last = now;
+        if trace.is_ready {
+            self.ready_spans += chunk.n_spans;
+        }
+        trace.chunks.push(chunk);
+        let is_large =
+            trace.n_spans > settings.trace_spans_max || trace.n_bytes > settings.trace_bytes_max;
+        if is_large && !trace.is_ready {
+            trace.is_ready = true;
+            let ready = (trace.generation, trace_id, trace.n_spans);
+            self.make_ready(ready.0, ready.1, ready.2, now);
+        }
+    }
+
+    fn make_ready(&mut self, generation: u64, trace_id: TraceId, n_spans: usize, now: Duration) {
+        self.ready.push_back((generation, trace_id));
+        self.ready_spans += n_spans;
+        self.ready_since.get_or_insert(now);
+    }
+
+    /// Takes the traces of the next block, by ID; none when it is not time.
+    pub(super) fn take(
+        &mut self,
+        when: Take,
+        now: Duration,
+        settings: &Settings,
+    ) -> Vec<LiveTrace> {
+        while self.ready_spans < settings.block_spans {
+            let Some(&Reverse((due, generation, trace_id))) = self.by_due.peek() else {
+                break;
+            };
+            if when == Take::Due && due > now {
+                break;
+            }
+            self.by_due.pop();
+            let Some(trace) = self
+                .traces
+                .get_mut(&trace_id)
+                .filter(|trace| trace.generation == generation && !trace.is_ready)
+            else {
+                continue;
+            };
+            let due_now = trace.due(settings);
+            if due_now > due {
+                self.by_due.push(Reverse((due_now, generation, trace_id)));
+                continue;
+            }
+            trace.is_ready = true;
+            let n_spans = trace.n_spans;
+            self.make_ready(generation, trace_id, n_spans, now);
+        }
+        let has_waited = self
+            .ready_since
+            .is_some_and(|since| now >= since + settings.fill_max);
+        if self.ready_spans < settings.block_spans && when == Take::Due && !has_waited {
+            return Vec::new();
+        }
+        self.take_ready(settings, now)
+    }
+
+    fn take_ready(&mut self, settings: &Settings, now: Duration) -> Vec<LiveTrace> {
+        let mut taken = Vec::new();
+        let mut n_spans = 0;
+        while n_spans < settings.block_spans
+            && let Some((_, trace_id)) = self.ready.pop_front()
+        {
+            let trace = self
+                .traces
+                .remove(&trace_id)
+                .expect("what is ready is taken nowhere else");
+            n_spans += trace.n_spans;
+            self.ready_spans -= trace.n_spans;
+            self.n_bytes -= trace.n_bytes;
+            taken.push(trace);
+        }
+        self.ready_since = (!self.ready.is_empty()).then_some(now);
+        taken.sort_unstable_by_key(|trace| trace.trace_id);
+        taken
+    }
+}

@@ -1,0 +1,99 @@
+//! The summaries of a block's traces: `crc32c u32 | length u32 | zstd` (little-endian), inside
+//! `trace ID 16 | length u32 | entry` for each, in the order of the block.
+
+use longpole_proto::TraceId;
+
+use crate::StorageError;
+
+/// How hard zstd tries.
+const ZSTD_LEVEL: i32 = 1;
+
+/// The most they take decompressed; an entry is a few kilobytes.
+const BYTES_MAX: usize = 1 << 30;
+
+/// The bytes before an entry.
+const HEAD_BYTES: usize = 20;
+
+/// Rows being written.
+#[derive(Default)]
+pub(in crate::sled) struct RowsBuilder(Vec<u8>);
+
+impl RowsBuilder {
+    /// Appends a trace's entry; an empty one is to be made by whoever needs it.
+    pub(in crate::sled) fn push(&mut self, trace_id: TraceId, entry: &[u8]) {
+        self.0.extend_from_slice(trace_id.as_bytes());
+        let len = u32::try_from(entry.len()).expect("an entry is bounded");
+        self.0.extend_from_slice(&len.to_le_bytes());
+        self.0.extend_from_slice(entry);
+    }
+
+    /// The value to store.
+    pub(in crate::sled) fn finish(&self) -> Vec<u8> {
+        let packed =
+            zstd::bulk::compress(&self.0, ZSTD_LEVEL).expect("memory takes all that is written");
+        let len = u32::try_from(self.0.len()).expect("a block's entries are bounded");
+        let mut value = vec![0; 4];
+        value.extend_from_slice(&len.to_le_bytes());
+        value.extend_from_slice(&packed);
+        let crc = crc32c::crc32c(&value[4..]);
+        value[..4].copy_from_slice(&crc.to_le_bytes());
+        value
+    }
+}
+
+/// A block's rows as read back.
+#[derive(Debug)]
+pub(in crate::sled) struct Rows(Vec<u8>);
+
+/// One trace's row.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sled) struct Row<'a> {
+    pub(in crate::sled) trace_id: TraceId,
+    /// Empty when it was not made.
+    pub(in crate::sled) entry: &'a [u8],
+}
+
+impl Rows {
+    /// Reads what [`RowsBuilder::finish`] gave.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(in crate::sled) fn read(value: &[u8]) -> Result<Self, StorageError> {
+        read(value).map(Self).ok_or_else(|| StorageError::Damaged {
+            what: "the summaries of a block".to_owned(),
+        })
+    }
+
+    /// The rows in the order of the block.
+    pub(in crate::sled) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let (row, behind) = split_row(rest)?;
+            rest = behind;
+            Some(row)
+        })
+    }
+}
+
+fn split_row(rest: &[u8]) -> Option<(Row<'_>, &[u8])> {
+    let (head, behind) = rest.split_at_checked(HEAD_BYTES)?;
+    let trace_id = TraceId::from_slice(&head[..16]).ok()?;
+    let len = u32::from_le_bytes(head[16..].try_into().ok()?) as usize;
+    let (entry, behind) = behind.split_at_checked(len)?;
+    Some((Row { trace_id, entry }, behind))
+}
+
+fn read(value: &[u8]) -> Option<Vec<u8>> {
+    let (crc, rest) = value.split_first_chunk()?;
+    if u32::from_le_bytes(*crc) != crc32c::crc32c(rest) {
+        return None;
+    }
+    let (len, packed) = rest.split_first_chunk()?;
+    let len = u32::from_le_bytes(*len) as usize;
+    if len > BYTES_MAX {
+        return None;
+    }
+    zstd::bulk::decompress(packed, len)
+        .ok()
+        .filter(|raw| raw.len() == len)
+}

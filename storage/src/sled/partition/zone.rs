@@ -1,0 +1,104 @@
+//! Zones: what of a block is always in memory, so that reads and searches know which to look into.
+
+use longpole_proto::{TraceId, UnixNanos};
+use serde::{Deserialize, Serialize};
+
+use crate::sled::entry::Head;
+
+/// What one block holds, by its extremes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sled) struct Zone {
+    /// Everything of its traces that the log had up to here is in this block or an earlier one.
+    pub(in crate::sled) seq: u64,
+    /// No span in it came with a smaller sequence.
+    pub(in crate::sled) seq_min: u64,
+    /// How many spans, duplicates included.
+    pub(in crate::sled) n_spans: u64,
+    /// How many traces.
+    pub(in crate::sled) n_traces: u64,
+    /// When its newest span was received.
+    pub(in crate::sled) received_max: UnixNanos,
+    /// The least of its summaries' numbers.
+    pub(in crate::sled) least: Numbers,
+    /// The greatest.
+    pub(in crate::sled) greatest: Numbers,
+    /// Traces that had fragments before, by ID.
+    pub(in crate::sled) late: Vec<LateRow>,
+    /// Whether a summary is missing, so that the numbers say too little.
+    pub(in crate::sled) is_open: bool,
+}
+
+/// What summaries are ordered and filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sled) struct Numbers {
+    pub(in crate::sled) duration_nanos: u64,
+    pub(in crate::sled) start: u64,
+    pub(in crate::sled) n_spans: u64,
+    pub(in crate::sled) n_errors: u64,
+}
+
+/// A trace of which an earlier block has spans as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sled) struct LateRow {
+    pub(in crate::sled) trace_id: [u8; 16],
+    /// The partition with its first fragment.
+    pub(in crate::sled) first_partition: u32,
+    /// This block has the trace's spans behind this sequence.
+    pub(in crate::sled) after: u64,
+}
+
+impl Zone {
+    /// A zone of nothing.
+    pub(in crate::sled) fn new(seq: u64) -> Self {
+        let all = |number| Numbers {
+            duration_nanos: number,
+            start: number,
+            n_spans: number,
+            n_errors: number,
+        };
+        Self {
+            seq,
+            seq_min: u64::MAX,
+            n_spans: 0,
+            n_traces: 0,
+            received_max: UnixNanos(0),
+            least: all(u64::MAX),
+            greatest: all(0),
+            late: Vec::new(),
+            is_open: false,
+        }
+    }
+
+    /// Takes a summary's numbers in.
+    pub(in crate::sled) fn add(&mut self, head: &Head) {
+        let numbers = [
+            head.duration_nanos,
+            head.start.0,
+            head.n_spans,
+            head.n_errors,
+        ];
+        for (to, is_least) in [(&mut self.least, true), (&mut self.greatest, false)] {
+            let slots = [
+                &mut to.duration_nanos,
+                &mut to.start,
+                &mut to.n_spans,
+                &mut to.n_errors,
+            ];
+            for (slot, number) in slots.into_iter().zip(numbers) {
+                *slot = if is_least {
+                    number.min(*slot)
+                } else {
+                    number.max(*slot)
+                };
+            }
+        }
+    }
+
+    /// The row of a trace that had fragments before.
+    pub(in crate::sled) fn late(&self, trace_id: TraceId) -> Option<&LateRow> {
+        self.late
+            .binary_search_by_key(trace_id.as_bytes(), |row| row.trace_id)
+            .ok()
+            .map(|at| &self.late[at])
+    }
+}

@@ -1,0 +1,308 @@
+//! Sealing: live traces become a block of the active partition.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use longpole_proto::{Trace, TraceId, UnixNanos};
+use parking_lot::Mutex;
+
+use super::block::{Block, BlockBuilder, FragmentFacts};
+use super::core::{Batch, Core};
+use super::entry::{self, cut};
+use super::io_error;
+use super::live::{LiveTrace, Take};
+use super::operations::Known;
+use super::partition::{RowsBuilder, Sealed, Zone};
+use super::traces::{self, TraceBuilder};
+use super::view::{self, FragmentRef, View};
+use crate::{Operation, StorageError};
+
+/// What the sealer remembers from one block to the next.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// Of the active partition.
+    known: Known,
+    partition: u32,
+}
+
+/// The sealer's thread, which works while the store is open.
+pub(super) struct Sealer {
+    core: Arc<Core>,
+    is_stopping: Mutex<bool>,
+}
+
+impl Sealer {
+    /// A sealer without its thread.
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            is_stopping: Mutex::new(false),
+        }
+    }
+
+    /// Starts the thread; it ends with [`Self::stop`], or when sealing fails.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(self: &Arc<Self>) -> Result<JoinHandle<()>, StorageError> {
+        let sealer = Arc::clone(self);
+        self.core.is_sealing.store(true, Ordering::Relaxed);
+        std::thread::Builder::new()
+            .name("longpole-seal".to_owned())
+            .spawn(move || {
+                sealer.run();
+                sealer.core.is_sealing.store(false, Ordering::Relaxed);
+                sealer.core.changed.notify_all();
+            })
+            .map_err(io_error("start a thread for", &self.core.paths.partitions))
+    }
+
+    /// Tells the thread to end.
+    pub(super) fn stop(&self) {
+        *self.is_stopping.lock() = true;
+        self.core.changed.notify_all();
+    }
+
+    fn run(&self) {
+        let core = &self.core;
+        let pause =
+            (core.settings.quiet / 40).clamp(Duration::from_millis(1), Duration::from_millis(250));
+        while !*self.is_stopping.lock() {
+            let is_pressed = core.state.lock().live.n_bytes() > core.settings.live_bytes_soft;
+            let take = if is_pressed { Take::Pressed } else { Take::Due };
+            match core.seal_or_fail(take) {
+                Ok(true) => {}
+                Ok(false) => {
+                    core.changed.wait_for(&mut core.state.lock(), pause);
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Seals some traces and says whether there were any. An error gives the store up.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub(super) fn seal_or_fail(&self, take: Take) -> Result<bool, StorageError> {
+        let sealed = catch_unwind(AssertUnwindSafe(|| self.seal(take)));
+        let sealed =
+            sealed.unwrap_or_else(|_| Err(StorageError::Engine("sealing panicked".into())));
+        if let Err(error) = &sealed {
+            self.fail(&error_text(error));
+        }
+        sealed
+    }
+
+    fn seal(&self, take: Take) -> Result<bool, StorageError> {
+        let mut turn = self.turn.lock();
+        self.check()?;
+        let (batch, view) = {
+            let now = self.settings.clock.elapsed();
+            let mut state = self.state.lock();
+            let traces = state.live.take(take, now, &self.settings);
+            if traces.is_empty() {
+                return Ok(false);
+            }
+            let batch = Arc::new(Batch {
+                seq: state.applied,
+                traces,
+            });
+            state.sealing = Some(Arc::clone(&batch));
+            (batch, state.view.clone())
+        };
+        let active = view.active().expect("there always is an active partition");
+        if turn.partition != active.partition.number() {
+            *turn = Turn {
+                known: Known::default(),
+                partition: active.partition.number(),
+            };
+        }
+        let sealed = self.build(&batch, &view, &mut turn.known)?;
+        let block = u32::try_from(active.zones.len()).expect("far fewer than 2^32 blocks");
+        active.partition.write(block, &sealed)?;
+        let mut state = self.state.lock();
+        state.view.push_block(Arc::new(sealed.zone));
+        state.sealing = None;
+        drop(state);
+        self.changed.notify_all();
+        Ok(true)
+    }
+
+    fn build(&self, batch: &Batch, view: &View, known: &mut Known) -> Result<Sealed, StorageError> {
+        let mut builder = BlockBuilder::new();
+        let mut rows = RowsBuilder::default();
+        let mut zone = Zone::new(batch.seq);
+        let mut operations = Vec::new();
+        let fragments = batch
+            .traces
+            .iter()
+            .map(|trace| view.fragments(trace.trace_id))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut old = self.read_old(batch, &fragments)?;
+        for (live, fragments) in batch.traces.iter().zip(&fragments) {
+            add_spans(&mut builder, live, &mut zone)?;
+            let seq_min = live.chunks[0].seq;
+            let trace_id = live.trace_id;
+            let late = view::late_row(view, trace_id, fragments, seq_min);
+            zone.late.extend(late);
+            let trace = match old.remove(&trace_id) {
+                None if fragments.is_empty() => outline(live, None),
+                Some(before) => before.and_then(|before| outline(live, Some(before))),
+                None => Err(StorageError::Damaged {
+                    what: format!("trace {trace_id} has too many fragments"),
+                }),
+            };
+            if let Ok(trace) = trace {
+                let entry = entry::encode(&trace);
+                zone.add(&entry::head(&entry)?.0);
+                rows.push(trace_id, &entry);
+                add_operations(&trace, known, &mut operations);
+            } else {
+                // Searches make it when they need it, or find out why it cannot be made.
+                zone.is_open = true;
+                rows.push(trace_id, &[]);
+                for chunk in &live.chunks {
+                    if let Ok(trace) = traces::outline(trace_id, &chunk.data) {
+                        add_operations(&trace, known, &mut operations);
+                    }
+                }
+            }
+        }
+        Ok(Sealed {
+            block: builder.finish(),
+            rows: rows.finish(),
+            zone,
+            trace_ids: batch.traces.iter().map(|trace| trace.trace_id).collect(),
+            operations,
+        })
+    }
+
+    /// What is sealed of the traces that have fragments, but not too many: each block is read once.
+    fn read_old(
+        &self,
+        batch: &Batch,
+        fragments: &[Vec<FragmentRef>],
+    ) -> Result<BTreeMap<TraceId, Result<TraceBuilder, StorageError>>, StorageError> {
+        let mut by_block: BTreeMap<(u64, u32, u32), (&FragmentRef, Vec<TraceId>)> = BTreeMap::new();
+        let mut old = BTreeMap::new();
+        for (live, fragments) in batch.traces.iter().zip(fragments) {
+            if fragments.is_empty() || fragments.len() > self.settings.summary_fragments_max {
+                continue;
+            }
+            old.insert(live.trace_id, Ok(TraceBuilder::new(live.trace_id)));
+            for fragment in fragments {
+                // In order of sequence, so that each trace's spans come in order.
+                let key = (fragment.seq, fragment.partition.number(), fragment.block);
+                let (_, trace_ids) = by_block.entry(key).or_insert((fragment, Vec::new()));
+                trace_ids.push(live.trace_id);
+            }
+        }
+        for (fragment, trace_ids) in by_block.values() {
+            let bytes = match fragment.partition.block(fragment.block) {
+                // It was removed or set aside meanwhile: the summary is made when it is needed.
+                Err(_) if fragment.partition.is_broken() => Vec::new(),
+                bytes => bytes?,
+            };
+            let spans = Block::open(&bytes).and_then(|block| {
+                let wanted: Vec<_> = block
+                    .fragments()
+                    .iter()
+                    .filter(|fragment| trace_ids.contains(&fragment.trace_id))
+                    .copied()
+                    .collect();
+                Ok(wanted
+                    .iter()
+                    .map(|of| of.trace_id)
+                    .zip(block.traces(&wanted)?)
+                    .collect())
+            });
+            let spans: Vec<(TraceId, Vec<u8>)> = spans.unwrap_or_else(|error| {
+                tracing::warn!(%error, block = fragment.block, "a block cannot be read");
+                Vec::new()
+            });
+            for &trace_id in trace_ids {
+                let damaged = || StorageError::Damaged {
+                    what: format!("trace {trace_id}"),
+                };
+                let found = spans.iter().find(|(id, _)| *id == trace_id);
+                let Some(Ok(trace)) = old.get_mut(&trace_id) else {
+                    continue;
+                };
+                let pushed = found
+                    .ok_or_else(damaged)
+                    .and_then(|(_, spans)| trace.push(spans));
+                if let Err(error) = pushed {
+                    old.insert(trace_id, Err(error));
+                }
+            }
+        }
+        Ok(old)
+    }
+}
+
+fn add_spans(
+    builder: &mut BlockBuilder,
+    live: &LiveTrace,
+    zone: &mut Zone,
+) -> Result<(), StorageError> {
+    let mut spans = Vec::with_capacity(live.n_spans);
+    for chunk in &live.chunks {
+        traces::spans_of(&chunk.data, &mut spans).map_err(|error| StorageError::Damaged {
+            what: format!("trace {} in memory: {error}", live.trace_id),
+        })?;
+    }
+    let received = || live.chunks.iter().map(|chunk| chunk.received);
+    let first = received().min().unwrap_or_default();
+    let last = received().max().unwrap_or_default();
+    let facts = FragmentFacts {
+        first_received: first.0,
+        last_received: last.0,
+    };
+    let spans = spans
+        .iter()
+        .map(|(resource, scope, message)| (&**resource, &**scope, *message));
+    builder.add_trace(live.trace_id, facts, spans);
+    zone.seq_min = zone.seq_min.min(live.chunks[0].seq);
+    zone.n_spans += live.n_spans as u64;
+    zone.n_traces += 1;
+    zone.received_max = UnixNanos(zone.received_max.0.max(last.0));
+    Ok(())
+}
+
+/// As much of a trace as its summary needs, with what was sealed before.
+fn outline(live: &LiveTrace, before: Option<TraceBuilder>) -> Result<Trace, StorageError> {
+    match (before, live.chunks.as_slice()) {
+        (None, [chunk]) => traces::outline(live.trace_id, &chunk.data),
+        (before, chunks) => {
+            let mut trace = before.unwrap_or_else(|| TraceBuilder::new(live.trace_id));
+            trace.push_chunks(chunks)?;
+            trace.outline()
+        }
+    }
+}
+
+fn add_operations(trace: &Trace, known: &mut Known, operations: &mut Vec<Operation>) {
+    for (span_idx, span) in trace.spans().iter().enumerate() {
+        let (service, name) = (cut(trace.service(span_idx)), cut(&span.name));
+        if known.is_new(service, name) {
+            operations.push(Operation {
+                service: service.to_owned(),
+                name: name.to_owned(),
+            });
+        }
+    }
+}
+
+fn error_text(error: &StorageError) -> String {
+    match error {
+        StorageError::Engine(source) => source.to_string(),
+        other => other.to_string(),
+    }
+}
