@@ -335,3 +335,17 @@ async fn the_start_message_has_the_addresses() {
     );
     assert_eq!(process.client.get("/healthz").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_command_fills_a_running_server() {
+    let data_dir = TempDir::new().expect("a temporary directory can be made");
+    let process = Process::start(data_dir.path()).await;
+    let endpoint = process.ready["otlp_grpc"]
+        .as_str()
+        .expect("an endpoint is text");
+    let demo = longpole(&["demo", "--endpoint", endpoint, "--duration", "1s"]);
+    let (code, said) = outcome(demo).await;
+    assert_eq!(code, Some(0), "{said}");
+    let checkout = process.client.slow_checkout().await;
+    assert_eq!(checkout["durationNanos"], 390_000_000);
+}

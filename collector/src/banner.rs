@@ -3,18 +3,19 @@
 use std::fmt::Write as _;
 
 use longpole_storage::Durability;
+use longpole_ui::Urls;
 use tracing::info;
 
 use crate::listeners::Addresses;
 use crate::{Config, LogFormat};
 
 /// Says on stderr that all is ready: in words, or as a log line where lines are for machines.
-pub(crate) fn announce(config: &Config, addresses: Addresses) {
+pub(crate) fn announce(config: &Config, urls: &Urls, addresses: Addresses) {
     match config.log.format {
-        LogFormat::Text => eprint!("{}", text(config, addresses)),
+        LogFormat::Text => eprint!("{}", text(config, urls, addresses)),
         LogFormat::Json => info!(
             version = env!("CARGO_PKG_VERSION"),
-            ui = addresses.ui_endpoint() + &config.base_path,
+            ui = addresses.ui_endpoint() + urls.search().trim_end_matches('/'),
             otlp_grpc = addresses.grpc_endpoint(),
             otlp_http = addresses.http_endpoint(),
             data_dir = %config.data_dir.display(),
@@ -23,7 +24,7 @@ pub(crate) fn announce(config: &Config, addresses: Addresses) {
     }
 }
 
-fn text(config: &Config, addresses: Addresses) -> String {
+fn text(config: &Config, urls: &Urls, addresses: Addresses) -> String {
     let kept = match config.durability {
         Durability::Fsync => "acknowledged spans survive a power cut",
         Durability::Os => "acknowledged spans survive kill -9",
@@ -31,7 +32,7 @@ fn text(config: &Config, addresses: Addresses) -> String {
     let mut text = format!(
         "\nlongpole {version} is ready.
 
-  Pages        {ui}{base_path}/
+  Pages        {ui}{search}
   OTLP/gRPC    {grpc}
   OTLP/HTTP    {http}/v1/traces
   Data         {data} ({kept})
@@ -43,7 +44,7 @@ Send it an application's traces, over gRPC or over HTTP:
 ",
         version = env!("CARGO_PKG_VERSION"),
         ui = addresses.ui_endpoint(),
-        base_path = config.base_path,
+        search = urls.search(),
         grpc = addresses.grpc_endpoint(),
         http = addresses.http_endpoint(),
         data = config.data_dir.display(),
@@ -72,17 +73,18 @@ mod tests {
 
     #[test]
     fn the_start_message_has_the_addresses_and_the_line_to_copy() {
-        insta::assert_snapshot!(text(&Config::with_data_dir("./longpole-data"), addresses()));
+        let config = Config::with_data_dir("./longpole-data");
+        insta::assert_snapshot!(text(&config, &Urls::default(), addresses()));
     }
 
     #[test]
     fn with_the_demo_it_says_what_to_do() {
         let config = Config {
             demo: true,
-            base_path: "/traces".to_owned(),
             ..Config::with_data_dir("data")
         };
-        let text = text(&config, addresses());
+        let urls = Urls::new("/traces").expect("a base path");
+        let text = text(&config, &urls, addresses());
         assert!(text.contains("http://127.0.0.1:16686/traces/\n"), "{text}");
         assert!(text.contains("A small shop sends traffic"), "{text}");
     }

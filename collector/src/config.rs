@@ -15,6 +15,8 @@ use clap::{CommandFactory, FromArgMatches};
 use longpole_storage::Durability;
 use tonic::transport::Uri;
 
+use crate::load::{LoadConfig, SinkConfig};
+
 /// How large a request may be after decompression unless told otherwise, as the OTLP
 /// specification recommends: 64 MiB.
 pub const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -32,7 +34,7 @@ pub struct Config {
     pub otlp_http: SocketAddr,
     /// Where the pages and query APIs are.
     pub ui: SocketAddr,
-    /// The path the pages are mounted at: empty, or begins with a slash and does not end with one.
+    /// The path the pages are mounted at, such as `/longpole`; `/` or nothing for none.
     pub base_path: String,
     /// Whether to send a small shop's traffic to itself.
     pub demo: bool,
@@ -52,7 +54,7 @@ impl Config {
             otlp_grpc: loopback(4317),
             otlp_http: loopback(4318),
             ui: loopback(16686),
-            base_path: String::new(),
+            base_path: "/".to_owned(),
             demo: false,
             max_request_bytes: MAX_REQUEST_BYTES,
             log: LogConfig::default(),
@@ -115,6 +117,10 @@ pub enum Invocation {
     Serve(Config),
     /// Send the demo's traffic.
     Demo(DemoConfig),
+    /// Send a load and measure.
+    Load(LoadConfig),
+    /// Take a load and do nothing with it.
+    Sink(SinkConfig),
 }
 
 impl Invocation {
@@ -133,6 +139,8 @@ impl Invocation {
         match self {
             Self::Serve(config) => config.log,
             Self::Demo(config) => config.log,
+            Self::Load(config) => config.log,
+            Self::Sink(config) => config.log,
         }
     }
 }

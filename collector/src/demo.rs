@@ -1,10 +1,9 @@
 //! A small shop's traffic: the first thing a new user sees.
 //!
 //! Most requests are fast; now and then one is slow or fails, each for a reason of its own (see
-//! [`stories`]). It begins with some minutes of history, so that the first page is rich at once, and
+//! `stories`). It begins with some minutes of history, so that the first page is rich at once, and
 //! goes on in real time until it is stopped.
 
-mod attributes;
 mod batcher;
 mod calls;
 mod everyday;

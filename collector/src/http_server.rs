@@ -24,14 +24,23 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// trying at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Called when a client spoke HTTP/2 without asking: it cannot be answered, but the user can be told.
+pub(crate) type OnHttp2 = Arc<dyn Fn() + Send + Sync>;
+
 /// Serves until stopped, then until every request has its answer.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    on_http2: OnHttp2,
+    stop: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &permits)).await {
         match accepted {
             Ok((stream, permit)) => {
-                let connection = handle(stream, router.clone(), stop.clone());
+                let connection =
+                    handle(stream, router.clone(), Arc::clone(&on_http2), stop.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -61,7 +70,7 @@ async fn accept(
     Ok((stream, permit))
 }
 
-async fn handle(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn handle(stream: TcpStream, router: Router, on_http2: OnHttp2, stop: CancellationToken) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
@@ -75,6 +84,9 @@ async fn handle(stream: TcpStream, router: Router, stop: CancellationToken) {
         }
     };
     if let Err(error) = served {
+        if error.is_parse_version_h2() {
+            on_http2();
+        }
         debug!(%error, "connection ended early");
     }
 }

@@ -62,6 +62,9 @@ pub(crate) enum Refusal {
     /// It is no gRPC, on the port that is for it.
     #[error("this port takes OTLP/gRPC; send OTLP/HTTP to {http_endpoint}/v1/traces")]
     NotGrpc { http_endpoint: String },
+    /// It is gRPC, on the port that is for HTTP/1.1.
+    #[error("the OTLP/HTTP port takes HTTP/1.1; send OTLP/gRPC to {grpc_endpoint}")]
+    NotHttp { grpc_endpoint: String },
     /// Too much is on its way.
     #[error("more than {limit_bytes} bytes of requests are being worked on; try again in a second")]
     Busy { limit_bytes: u64 },

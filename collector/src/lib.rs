@@ -11,6 +11,7 @@ pub mod demo;
 mod http_server;
 mod ingest;
 mod listeners;
+pub mod load;
 pub mod logging;
 mod metrics;
 pub mod otlp;
@@ -23,6 +24,7 @@ use std::io;
 use std::sync::Arc;
 
 use longpole_storage::{StorageError, StoreConfig};
+use longpole_ui::BasePathError;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, DemoConfig, Invocation, LogConfig, LogFormat, LogLevel};
@@ -34,6 +36,9 @@ pub enum RunError {
     /// A port cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The base path is none.
+    #[error(transparent)]
+    BasePath(#[from] BasePathError),
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Open(#[source] StorageError),

@@ -20,13 +20,14 @@ pub struct Listeners {
 
 /// Why a port cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on --{flag} {address}: {}", reason(source))]
+#[error("cannot listen on --{flag} {address}: {}", reason(error))]
 pub struct BindError {
     /// The flag's name without its dashes.
     pub flag: &'static str,
     /// The address.
     pub address: SocketAddr,
-    source: io::Error,
+    // Not a source: the text says all of it.
+    error: io::Error,
 }
 
 fn reason(error: &io::Error) -> String {
@@ -67,13 +68,11 @@ impl Listeners {
 }
 
 async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| BindError {
-            flag,
-            address,
-            source,
-        })
+    TcpListener::bind(address).await.map_err(|error| BindError {
+        flag,
+        address,
+        error,
+    })
 }
 
 /// Where longpole listens.

@@ -11,9 +11,9 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminState};
 use crate::clock::Clock;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Refusal};
 use crate::listeners::Addresses;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Transport};
 use crate::otlp::{grpc, http};
 use crate::{Config, Listeners, RunError, banner, demo, http_server, shutdown};
 
@@ -31,10 +31,19 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let addresses = listeners.addresses()?;
+    let urls = Urls::new(&config.base_path)?;
     // Stops the parts; also when one of them fails, which must not cancel the caller's token.
     let stop = shutdown.child_token();
-    let mut parts = start(config, listeners, addresses, &store, &clock, &stop);
-    banner::announce(config, addresses);
+    let mut parts = start(
+        config,
+        urls.clone(),
+        listeners,
+        addresses,
+        &store,
+        &clock,
+        &stop,
+    );
+    banner::announce(config, &urls, addresses);
     warn_when_exposed(addresses);
 
     let failed = tokio::select! {
@@ -51,6 +60,7 @@ pub(crate) async fn serve(
 
 fn start(
     config: &Config,
+    urls: Urls,
     listeners: Listeners,
     addresses: Addresses,
     store: &Arc<dyn Store>,
@@ -75,7 +85,9 @@ fn start(
         })
     });
 
-    let http = http_server::serve(listeners.http, http::router(ingest), stop.clone());
+    let on_grpc = when_grpc_is_spoken(&ingest, addresses.grpc_endpoint());
+    let http = http::router(ingest);
+    let http = http_server::serve(listeners.http, http, on_grpc, stop.clone());
     parts.spawn(async {
         http.await;
         Ok(())
@@ -83,7 +95,7 @@ fn start(
 
     let pages = longpole_ui::router(UiState {
         store: Arc::clone(store),
-        urls: Urls::default(),
+        urls,
         clock: Arc::clone(clock),
         receivers: receiver_status(addresses, Arc::clone(&metrics)),
     });
@@ -93,7 +105,8 @@ fn start(
         clock: Arc::clone(clock),
         stop: stop.clone(),
     });
-    let ui = http_server::serve(listeners.ui, admin.merge(pages), stop.clone());
+    let pages = admin.merge(pages);
+    let ui = http_server::serve(listeners.ui, pages, Arc::new(|| {}), stop.clone());
     parts.spawn(async {
         ui.await;
         Ok(())
@@ -111,6 +124,13 @@ fn start(
         });
     }
     parts
+}
+
+/// Notes that a client spoke gRPC where HTTP/1.1 is spoken.
+fn when_grpc_is_spoken(ingest: &Arc<Ingest>, grpc_endpoint: String) -> http_server::OnHttp2 {
+    let ingest = Arc::clone(ingest);
+    let refusal = Refusal::NotHttp { grpc_endpoint };
+    Arc::new(move || ingest.refused(Transport::Grpc, &refusal))
 }
 
 fn receiver_status(
@@ -180,3 +200,6 @@ async fn close(store: Arc<dyn Store>, stopping: Instant) -> Result<(), RunError>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parking_lot::Mutex;
 use prost::Message;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::ingest::Ingest;
@@ -38,12 +39,12 @@ pub(crate) enum Mood {
 #[derive(Default)]
 pub(crate) struct FakeStore {
     state: Mutex<State>,
+    n_spans: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct State {
     mood: Mood,
-    n_spans: u64,
     is_closed: bool,
     /// Completions nobody will call.
     silenced: Vec<Completion>,
@@ -57,7 +58,16 @@ impl FakeStore {
     }
 
     pub(crate) fn n_spans(&self) -> u64 {
-        self.state.lock().n_spans
+        *self.n_spans.borrow()
+    }
+
+    /// Waits until it was given so many spans.
+    pub(crate) async fn filled_with(&self, n_spans: u64) {
+        let mut count = self.n_spans.subscribe();
+        count
+            .wait_for(|&count| count >= n_spans)
+            .await
+            .expect("the sender is ours");
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -74,7 +84,7 @@ impl Store for FakeStore {
         match state.mood {
             Mood::Willing => {
                 let n_spans = request.spans().len() as u64;
-                state.n_spans += n_spans;
+                self.n_spans.send_modify(|count| *count += n_spans);
                 done(Ok(Appended { n_spans }));
             }
             Mood::Busy => done(Err(StorageError::Busy {
@@ -114,15 +124,15 @@ impl Store for FakeStore {
     }
 
     fn stats(&self) -> Result<Stats, StorageError> {
-        match self.state.lock().mood {
-            Mood::Broken => Err(StorageError::Damaged {
+        if self.state.lock().mood == Mood::Broken {
+            return Err(StorageError::Damaged {
                 what: "the log".to_owned(),
-            }),
-            _ => Ok(Stats {
-                n_spans: self.n_spans(),
-                ..Stats::default()
-            }),
+            });
         }
+        Ok(Stats {
+            n_spans: self.n_spans(),
+            ..Stats::default()
+        })
     }
 
     fn flush(&self) -> Result<(), StorageError> {

@@ -1,6 +1,6 @@
 //! Every recording is accepted or refused with a stated reason; what is accepted opens as a page.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use longpole_proto::{SpanId, TraceId};
 use longpole_tests::corpus::{Recording, fixtures};
@@ -9,7 +9,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message;
-use scraper::Selector;
+
+use crate::check::check_trace;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recorded_trace_is_accepted_or_refused_with_a_reason_and_opens_as_a_page() {
@@ -20,7 +21,7 @@ async fn every_recorded_trace_is_accepted_or_refused_with_a_reason_and_opens_as_
     for recording in &recordings {
         for trace in send(server.client(), recording).await {
             if opened.insert(trace) {
-                check(server.client(), &recording.name, trace).await;
+                check_trace(server.client(), &recording.name, trace).await;
             }
         }
     }
@@ -74,58 +75,4 @@ async fn send(client: &Client, recording: &Recording) -> BTreeSet<TraceId> {
         traces.extend(ids.into_iter().flatten());
     }
     traces
-}
-
-async fn check(client: &Client, name: &str, trace: TraceId) {
-    let page = client.get(&format!("/trace/{trace}")).await;
-    assert_eq!(page.status, 200, "{name} {trace}");
-    let html = page.html();
-    let hot = Selector::parse(".hot").expect("a valid selector");
-    assert_eq!(
-        html.select(&hot).count(),
-        1,
-        "{name} {trace}: one row is the slowest hop"
-    );
-
-    let analysis = client
-        .get(&format!("/api/v1/traces/{trace}/analysis"))
-        .await
-        .expect(200)
-        .json();
-    let verdict = analysis["verdict"].as_str().unwrap_or_default();
-    assert_ne!(verdict, "", "{name} {trace}");
-    let nanos = |value: &serde_json::Value| -> u64 {
-        value
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .expect("a time is a number in a string")
-    };
-    let mut sections = BTreeMap::new();
-    for section in analysis["criticalPath"]
-        .as_array()
-        .expect("a list of sections")
-    {
-        let (start, end) = (
-            nanos(&section["startUnixNano"]),
-            nanos(&section["endUnixNano"]),
-        );
-        assert!(start < end, "{name} {trace}: section {section}");
-        assert_eq!(
-            sections.insert(start, end),
-            None,
-            "{name} {trace}: two sections at {start}"
-        );
-    }
-    let ends = sections.values().copied();
-    let starts = sections.keys().copied().skip(1);
-    assert!(
-        ends.zip(starts).all(|(end, start)| end <= start),
-        "{name} {trace}: sections overlap"
-    );
-    let total: u64 = sections.iter().map(|(start, end)| end - start).sum();
-    assert_eq!(
-        Some(total),
-        analysis["durationNanos"].as_u64(),
-        "{name} {trace}"
-    );
 }

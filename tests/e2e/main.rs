@@ -1,11 +1,14 @@
 //! End to end: a real server, real exporters and a real browser over real sockets.
 
 mod browser;
+mod check;
 mod corpus;
 mod demo;
 mod ingest;
 mod jaeger;
 mod limits;
+mod load;
 mod pages;
 mod search;
+mod shapes;
 mod shutdown;

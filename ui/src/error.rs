@@ -100,7 +100,7 @@ fn said(parameters: &[BadParameter]) -> String {
             )
         } else {
             format!(
-                "{}={} means nothing: expected {}",
+                "{}={} is not understood: expected {}",
                 bad.name, bad.value, bad.expected
             )
         }
@@ -172,8 +172,8 @@ impl UiError {
             }
             Self::Method { .. } => "Everything here is read with GET.",
             Self::NoTrace { .. } => {
-                "No span with this trace ID is stored. Spans may still be on the way: applications \
-                 send them in batches, seconds after they end. Reload in a moment."
+                "Its spans may still be on the way: applications send them in batches, seconds \
+                 after they end. Reload in a moment."
             }
             Self::NoSpan { .. } => {
                 "The trace is stored, this span of it is not. It may still be on the way: reload in a moment."

@@ -43,12 +43,12 @@ pub(crate) struct Count(pub(crate) u64);
 
 impl Count {
     /// Whether there is none.
-    pub(crate) fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(self) -> bool {
         self.0 == 0
     }
 
     /// The ending of the noun behind it.
-    pub(crate) fn s(&self) -> &'static str {
+    pub(crate) fn s(self) -> &'static str {
         if self.0 == 1 { "" } else { "s" }
     }
 }

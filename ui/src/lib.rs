@@ -1,4 +1,4 @@
-//! Pages and query APIs over a [`Store`](longpole_storage::Store): axum and askama.
+//! Pages and query APIs over a [`Store`]: axum and askama.
 //!
 //! Knows HTTP and HTML, no receiver and no engine. All state of a page is in its URL, everything
 //! works without JavaScript, and every URL is made in [`urls`].
@@ -14,6 +14,8 @@ mod search_form;
 mod site;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod trace_view;
 pub mod urls;

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use longpole_analysis::{Analysis, TraceSummary};
-use longpole_proto::testing::{START, SpanBuilder, parts_of};
+use longpole_proto::testing::{START, SpanBuilder, parts_of, trace_of};
 use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
-use longpole_proto::{Trace, TraceId, UnixNanos};
+use longpole_proto::{SpanKind, Trace, TraceId, UnixNanos};
 use longpole_storage::{
     Completion, Operation, Order, SearchRequest, SearchResult, Stats, StorageError, Store,
     StoredTrace,
@@ -307,4 +307,32 @@ pub(crate) fn trace_with_id(n: u64, spans: impl IntoIterator<Item = SpanBuilder>
     bytes[8..].copy_from_slice(&n.to_be_bytes());
     let trace_id = TraceId::new(bytes).expect("ids in tests start at 1");
     Trace::new(trace_id, parts_of(spans)).expect("a test trace has spans")
+}
+
+/// A checkout in which a stock lookup is the slowest hop.
+pub(crate) fn checkout() -> Trace {
+    let gateway = SpanBuilder::new(1, "POST /checkout")
+        .service("gateway")
+        .kind(SpanKind::Server)
+        .at(0, 390);
+    let stock = SpanBuilder::new(2, "GET /stock")
+        .service("inventory")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(20, 220);
+    let lock = SpanBuilder::new(3, "lock wait")
+        .service("inventory")
+        .parent(2)
+        .at(58, 210);
+    let quote = SpanBuilder::new(4, "POST /quote")
+        .service("pricing")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(21, 60);
+    let charge = SpanBuilder::new(5, "POST /charge")
+        .service("payments")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(230, 380);
+    trace_of([gateway, stock, lock, quote, charge.error("declined")])
 }

@@ -184,7 +184,7 @@ impl TraceView {
                 "span" => match value.parse() {
                     Ok(span) => view.span = Some(span),
                     Err(SpanRefError) => {
-                        bad.push(BadParameter::new(name, value, "a span ID: 16 hex digits"))
+                        bad.push(BadParameter::new(name, value, "a span ID: 16 hex digits"));
                     }
                 },
                 "x" => match value.parse() {

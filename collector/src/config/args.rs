@@ -9,6 +9,7 @@ use longpole_storage::Durability;
 use tonic::transport::Uri;
 
 use super::{Config, DemoConfig, Invocation, LogConfig, LogFormat, LogLevel, value};
+use crate::load::{LoadConfig, Protocol, Sink, SinkConfig};
 
 /// Shows why a request was slow.
 ///
@@ -37,6 +38,8 @@ enum Command {
     Serve(ServeArgs),
     /// Send a small shop's traffic to an OTLP/gRPC endpoint
     Demo(DemoArgs),
+    /// Measure how many spans a second an OTLP endpoint takes, and at what cost
+    Load(LoadArgs),
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +102,66 @@ struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
+struct LoadArgs {
+    /// The OTLP endpoint to send to
+    #[arg(long, value_name = "URL", env = "LONGPOLE_ENDPOINT", hide_env_values = true, default_value = "http://127.0.0.1:4317", value_parser = value::endpoint)]
+    endpoint: Uri,
+    /// How to send, or to receive with --sink
+    #[arg(
+        long,
+        value_name = "PROTOCOL",
+        env = "LONGPOLE_PROTOCOL",
+        hide_env_values = true,
+        default_value = "grpc"
+    )]
+    protocol: Protocol,
+    /// How many spans to send
+    #[arg(long, value_name = "N", env = "LONGPOLE_SPANS", hide_env_values = true, default_value = "1000000", value_parser = value::count)]
+    spans: u64,
+    /// How many requests are under way at once
+    #[arg(long, value_name = "C", env = "LONGPOLE_CONCURRENCY", hide_env_values = true, default_value = "8", value_parser = value::concurrency)]
+    concurrency: usize,
+    /// The server's process, to report its CPU time and memory
+    #[arg(
+        long,
+        value_name = "PID",
+        env = "LONGPOLE_SERVER_PID",
+        hide_env_values = true
+    )]
+    server_pid: Option<u32>,
+    /// Leave a file with a line for each trace: its ID, and how many of its spans were acknowledged
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LONGPOLE_IDS",
+        hide_env_values = true
+    )]
+    ids: Option<PathBuf>,
+    /// What ids and mix are made from; the same seed sends the same traces
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "LONGPOLE_SEED",
+        hide_env_values = true,
+        default_value = "1"
+    )]
+    seed: u64,
+    /// Instead of sending, receive and drop: raw bytes, or after decoding them
+    #[arg(
+        long,
+        value_name = "WHAT",
+        env = "LONGPOLE_SINK",
+        hide_env_values = true
+    )]
+    sink: Option<Sink>,
+    /// Where --sink receives
+    #[arg(long, value_name = "ADDR", env = "LONGPOLE_LISTEN", hide_env_values = true, default_value = "127.0.0.1:4317", value_parser = value::address)]
+    listen: SocketAddr,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
 struct LogArgs {
     /// The form of log lines: text, or json with one object a line
     #[arg(
@@ -136,6 +199,7 @@ impl From<Cli> for Invocation {
             None => Self::Serve(cli.serve.into()),
             Some(Command::Serve(args)) => Self::Serve(args.into()),
             Some(Command::Demo(args)) => Self::Demo(args.into()),
+            Some(Command::Load(args)) => args.into(),
         }
     }
 }
@@ -167,6 +231,31 @@ impl From<DemoArgs> for DemoConfig {
             duration: args.duration,
             log: args.log.into(),
         }
+    }
+}
+
+impl From<LoadArgs> for Invocation {
+    fn from(args: LoadArgs) -> Self {
+        let (protocol, log) = (args.protocol, args.log.into());
+        if let Some(sink) = args.sink {
+            let listen = args.listen;
+            return Self::Sink(SinkConfig {
+                sink,
+                protocol,
+                listen,
+                log,
+            });
+        }
+        Self::Load(LoadConfig {
+            endpoint: args.endpoint,
+            protocol,
+            n_spans: args.spans,
+            concurrency: args.concurrency,
+            server_pid: args.server_pid,
+            ids: args.ids,
+            seed: args.seed,
+            log,
+        })
     }
 }
 

@@ -4,11 +4,39 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use longpole_ui::Urls;
 use tonic::transport::Uri;
 
 /// Less than this holds no useful request; more than this is no request but a file.
 const REQUEST_BYTES: std::ops::RangeInclusive<u64> = 1 << 10..=1 << 30;
 const RATE: std::ops::RangeInclusive<f64> = 0.1..=500.0;
+
+/// More spans than a store should hold, and more requests under way than a server should take.
+const SPANS: std::ops::RangeInclusive<u64> = 1..=10_000_000_000;
+const CONCURRENCY: std::ops::RangeInclusive<usize> = 1..=1_024;
+
+/// A number of spans; `20M` and `500k` will do.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    let number = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit));
+    number
+        .filter(|number| SPANS.contains(number))
+        .ok_or_else(|| "expected a number from 1 to 10000M, such as 500k".to_owned())
+}
+
+pub(super) fn concurrency(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| CONCURRENCY.contains(number))
+        .ok_or_else(|| "expected a number from 1 to 1024".to_owned())
+}
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let by_name = text
@@ -20,23 +48,10 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "expected an IP address and a port, such as 127.0.0.1:4317".to_owned())
 }
 
-/// Reads a path for links; `/` is the empty one.
 pub(super) fn base_path(text: &str) -> Result<String, String> {
-    let path = text.strip_suffix('/').unwrap_or(text);
-    let is_segment = |segment: &str| {
-        !matches!(segment, "" | "." | "..")
-            && segment
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-    };
-    let is_path = path.is_empty() && text == "/"
-        || path
-            .strip_prefix('/')
-            .is_some_and(|rest| rest.split('/').all(is_segment));
-    if is_path {
-        Ok(path.to_owned())
-    } else {
-        Err("expected a path such as /longpole, of letters, digits and -._~".to_owned())
+    match Urls::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

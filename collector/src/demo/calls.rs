@@ -4,9 +4,9 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
-use super::attributes::{int, text};
 use super::fleet::{Library, Service};
 use super::recorder::{Recorder, SpanRef};
+use crate::otlp::attributes::{int, text};
 
 /// An HTTP endpoint: `GET /products/{id}`, and a path of it.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,10 @@
 //! What the shop does most of the time: answer fast.
 
-use super::attributes::text;
 use super::calls::{Endpoint, External, Outcome, Served};
 use super::fleet::Service;
 use super::recorder::{MS, Recorder, SpanRef};
 use super::statements;
+use crate::otlp::attributes::text;
 
 /// The payment provider, which makes no spans.
 pub(super) const ACME_PAY: External = External {

@@ -4,7 +4,7 @@ use fastrand::Rng;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
-use super::attributes::{int, text};
+use crate::otlp::attributes::{int, text};
 
 /// The schema the demo's attribute names follow.
 pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.37.0";

@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
-use super::attributes::text;
 use super::fleet::{Fleet, Library, Service};
+use crate::otlp::attributes::text;
 
 /// A millisecond.
 pub(super) const MS: u64 = 1_000_000;

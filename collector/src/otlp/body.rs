@@ -14,6 +14,9 @@ use hyper::body::Body;
 
 use crate::ingest::{Refusal, Reservation};
 
+/// How much memory a body gets on its own word before any of it has come.
+const TRUSTED_BYTES_MAX: u64 = 1 << 20;
+
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -37,8 +40,10 @@ where
     B: Body + Unpin,
     B::Error: std::fmt::Display,
 {
+    let said_bytes = body.size_hint().lower();
+    let trusted_bytes = usize::try_from(said_bytes.min(TRUSTED_BYTES_MAX)).unwrap_or(0);
     let capped = Capped {
-        bytes: Vec::new(),
+        bytes: Vec::with_capacity(trusted_bytes.min(limit_bytes)),
         limit_bytes,
         room,
         refusal: None,
@@ -46,7 +51,7 @@ where
     let mut sink = match encoding {
         Encoding::Identity => {
             // Refuse what says itself that it is too large before taking any of it.
-            if body.size_hint().lower() > limit_bytes as u64 {
+            if said_bytes > limit_bytes as u64 {
                 return Err(Refusal::TooLarge { limit_bytes });
             }
             Sink::Identity(capped)

@@ -31,7 +31,7 @@ use crate::ingest::{Body, Ingest, REQUEST_DEADLINE, Refusal};
 use crate::metrics::Transport;
 use crate::otlp::http::{Format, quote, refuse as refuse_http};
 use crate::otlp::reply;
-use codec::Raw;
+pub(crate) use codec::Raw;
 use metered::Metered;
 
 type Request = http::Request<GrpcBody>;

@@ -71,6 +71,12 @@ pub(crate) fn reply(refusal: &Refusal) -> Reply {
             None,
             "not_grpc",
         ),
+        Refusal::NotHttp { .. } => (
+            Code::InvalidArgument,
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            None,
+            "not_http",
+        ),
         Refusal::Path { .. } => (Code::Unimplemented, StatusCode::NOT_FOUND, None, "path"),
         Refusal::Method(_) => (
             Code::Unimplemented,
@@ -255,6 +261,13 @@ mod tests {
                 },
                 Code::InvalidArgument,
                 415,
+            ),
+            (
+                Refusal::NotHttp {
+                    grpc_endpoint: text(),
+                },
+                Code::InvalidArgument,
+                505,
             ),
         ]
     }

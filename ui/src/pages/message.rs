@@ -31,7 +31,7 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
         UiError::NoTrace { .. } => "This trace is not stored",
         UiError::NoSpan { .. } | UiError::Span { .. } => "There is no such span",
         UiError::TraceId { .. } => "That is not a trace ID",
-        UiError::Parameters(_) => "A parameter means nothing here",
+        UiError::Parameters(_) => "A parameter is not understood",
         UiError::SpanAsProtobuf => "Not in this format",
         UiError::Busy(_) => "The store is busy",
         UiError::Store(_) | UiError::Damaged { .. } => "The store cannot be read",

@@ -63,7 +63,7 @@ struct Choice {
 /// The names there are to choose from.
 struct Choices {
     names: Vec<Choice>,
-    /// Whether there are more than are listed: then one may type.
+    /// Whether one may type what is not listed.
     is_open: bool,
 }
 
@@ -115,7 +115,7 @@ fn found(
         .map(|result| result.requests.as_slice())
         .unwrap_or_default();
     let heading = match result {
-        None => "This search means nothing".to_owned(),
+        None => "This search is not understood".to_owned(),
         Some(result) => heading(form, requests.len(), result.matched),
     };
     let page = SearchPage {
@@ -207,12 +207,12 @@ fn operations(site: &Site, form: &SearchForm) -> Result<Choices, UiError> {
         .into_iter()
         .map(|operation| operation.name)
         .collect();
-    let is_open = names.len() > NAMES_MAX;
     names.sort_unstable();
     names.dedup();
     let choices = Choices::of(names, &form.op);
+    // There are too many to read through: one types a part of the name.
     Ok(Choices {
-        is_open: is_open || choices.is_open,
+        is_open: true,
         ..choices
     })
 }

@@ -1,5 +1,7 @@
 //! A span's details: beside the waterfall, or alone for the script to put there.
 
+#[cfg(test)]
+mod tests;
 mod value;
 
 use askama::Template;

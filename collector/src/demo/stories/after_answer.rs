@@ -2,12 +2,12 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
-use crate::demo::attributes::int;
 use crate::demo::calls::{Endpoint, Served};
 use crate::demo::everyday::{charge, place_order, quote, session, stock};
 use crate::demo::fleet::{Library, Service};
 use crate::demo::recorder::{MS, Recorder, SpanRef};
 use crate::demo::statements;
+use crate::otlp::attributes::int;
 
 pub(super) fn record(recorder: &mut Recorder<'_>) {
     recorder.visit(Endpoint::plain("POST", "/checkout"), |r, gateway, at| {

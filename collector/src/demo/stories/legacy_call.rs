@@ -1,11 +1,11 @@
 //! See [`super::Story::LegacyCall`].
 
-use crate::demo::attributes::text;
 use crate::demo::calls::{Endpoint, Served};
 use crate::demo::everyday::session;
 use crate::demo::fleet::Service;
 use crate::demo::recorder::{MS, Recorder, SpanRef};
 use crate::demo::statements;
+use crate::otlp::attributes::text;
 
 pub(super) fn record(recorder: &mut Recorder<'_>) {
     let n = recorder.rng().u32(100_000..999_999);

@@ -11,12 +11,12 @@
 //!     payments                           [------------]        226 to 354
 //! ```
 
-use crate::demo::attributes::{int, text};
 use crate::demo::calls::{Endpoint, Network, Outcome, Served};
 use crate::demo::everyday::{ACME_PAY, ORDERS};
 use crate::demo::fleet::Service;
 use crate::demo::recorder::{MS, Recorder, SpanRef};
 use crate::demo::statements;
+use crate::otlp::attributes::{int, text};
 
 const NETWORK: Network = Network {
     there: 2 * MS,

@@ -1,11 +1,11 @@
 //! See [`super::Story::NPlusOne`].
 
-use crate::demo::attributes::int;
 use crate::demo::calls::{Endpoint, Served};
 use crate::demo::everyday::session;
 use crate::demo::fleet::Service;
 use crate::demo::recorder::{MS, Recorder};
 use crate::demo::statements;
+use crate::otlp::attributes::int;
 
 /// How many products the page shows, and so how often the same statement runs.
 pub(super) const N_PRODUCTS: usize = 30;

@@ -1,11 +1,11 @@
 //! See [`super::Story::PoolWait`].
 
-use crate::demo::attributes::{int, text};
 use crate::demo::calls::{Endpoint, Served};
 use crate::demo::everyday::{quote, session};
 use crate::demo::fleet::Service;
 use crate::demo::recorder::{MS, Recorder};
 use crate::demo::statements;
+use crate::otlp::attributes::{int, text};
 
 pub(super) fn record(recorder: &mut Recorder<'_>) {
     let path = format!("/carts/{:08x}", recorder.rng().u32(..));

@@ -1,11 +1,11 @@
 //! See [`super::Story::RetryStorm`].
 
-use crate::demo::attributes::{int, text};
 use crate::demo::calls::{Endpoint, Outcome, Served};
 use crate::demo::everyday::{ACME_PAY, place_order, quote, session, stock};
 use crate::demo::fleet::Service;
 use crate::demo::recorder::{MS, Recorder, SpanRef};
 use crate::demo::{stacks, statements};
+use crate::otlp::attributes::{int, text};
 
 /// How each try ends, how long it takes in milliseconds, and how long is waited before it.
 const TRIES: [(Outcome, f64, u64); 4] = [

@@ -115,12 +115,14 @@ async fn an_empty_request_succeeds_whatever_the_store_does() {
     assert_eq!((answer.status, answer.body.len()), (200, 0));
 }
 
+/// Headers, body; status, code and part of the message.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, i32, &'a str);
+
 #[tokio::test]
 async fn refusals_are_statuses_in_the_requests_encoding() {
     let good = export_request(1, 0);
     let large = vec![0; LIMIT_BYTES + 1];
     let bomb = gzip(&vec![0; 32 * LIMIT_BYTES]);
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, i32, &'a str);
     let cases: [Case<'_>; 7] = [
         (&[], &good[..good.len() - 1], 400, 3, "OTLP export request"),
         (&[("content-encoding", "gzip")], &good, 400, 3, "gzip"),

@@ -1,1 +1,203 @@
+use http::StatusCode;
+use longpole_proto::testing::SpanBuilder;
+use longpole_proto::{SpanKind, Trace};
 
+use crate::testing::{FakeStore, get, site, site_at, trace_with_id};
+
+/// Request `n` took `n` milliseconds, half of it in a database.
+fn request(n: u64) -> Trace {
+    let service = ["web", "mobile"][usize::from(n.is_multiple_of(2))];
+    let root = SpanBuilder::new(1, "GET /")
+        .service(service)
+        .kind(SpanKind::Server)
+        .at(0, n);
+    let query = SpanBuilder::new(2, "SELECT")
+        .service("db")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at_nanos(0, n * 600_000);
+    let query = if n.is_multiple_of(5) {
+        query.error("")
+    } else {
+        query
+    };
+    trace_with_id(n, [root, query])
+}
+
+fn requests(n: u64) -> Vec<Trace> {
+    (1..=n).map(request).collect()
+}
+
+#[tokio::test]
+async fn the_slowest_requests_come_first_with_what_made_them_slow() {
+    let page = get(&site(requests(45)), "/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.texts("h1"), ["20 of 45 requests"]);
+    assert_eq!(page.texts(".res .dur")[..2], ["45 ms", "44 ms"]);
+    assert_eq!(
+        page.texts(".res tbody tr:first-child td:nth-child(2)"),
+        ["web GET / ✕ error◀ db SELECT 60 %"]
+    );
+    assert_eq!(
+        page.attributes(".res tbody tr:first-child [role=img]", "aria-label"),
+        ["Critical path: db 60 %, web 40 %"]
+    );
+    assert_eq!(page.texts(".res time")[0], "01:47:54.755");
+    assert_eq!(
+        page.attributes(".res .dur a", "href")[0],
+        format!("/trace/{:032x}", 45)
+    );
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_by_links() {
+    let site = site(requests(45));
+    let mut uri = "/?service=db&sort=newest&limit=20".to_owned();
+    let mut n_rows = 0;
+    let mut n_pages = 0;
+    loop {
+        let page = get(&site, &uri).await;
+        n_rows += page.texts(".res tbody tr").len();
+        n_pages += 1;
+        match page.attributes("a[rel=next]", "href").pop() {
+            Some(next) => uri = next,
+            None => break,
+        }
+    }
+    assert_eq!((n_rows, n_pages), (45, 3));
+    assert!(
+        uri.contains("service=db") && uri.contains("sort=newest"),
+        "{uri} keeps the form"
+    );
+}
+
+#[tokio::test]
+async fn the_form_shows_what_was_asked_for() {
+    let page = get(
+        &site(requests(9)),
+        "/?service=web&op=GET+%2F&min=3ms&last=24h&sort=errors&limit=50",
+    )
+    .await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+    assert_eq!(
+        page.texts("option[selected]"),
+        ["web", "last 24 h", "most errors", "50"]
+    );
+    assert_eq!(page.attributes("input[name=op]", "value"), ["GET /"]);
+    assert_eq!(page.attributes("input[name=min]", "value"), ["3ms"]);
+    assert_eq!(
+        page.attributes("#op-names option", "value"),
+        ["GET /"],
+        "the service's operations"
+    );
+    assert_eq!(
+        page.texts(".facts span"),
+        [
+            "last 24 h",
+            "service web",
+            "operation GET /",
+            "at least 3ms",
+            "clear",
+            "JSON"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn no_match_is_not_the_empty_page() {
+    let page = get(&site(requests(3)), "/?min=2s").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.texts("h1"), ["No request matches"]);
+    assert!(!page.text().contains("OTEL_EXPORTER_OTLP_ENDPOINT"));
+    assert!(page.texts("main").concat().contains("Widen the duration"));
+}
+
+#[tokio::test]
+async fn the_empty_page_teaches() {
+    for uri in ["/", "/?min=2s"] {
+        let page = get(&site_at("", FakeStore::default()), uri).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let text = page.texts("main").concat();
+        let parts = [
+            "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317",
+            "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318",
+            "0 spans received",
+            "2 refused",
+            "last refused: 2 spans refused: <b>invalid</b> trace ID (22 Nov 2026 01:47:54.755 UTC)",
+            "longpole demo",
+        ];
+        for part in parts {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_values_are_named_and_the_form_is_kept() {
+    let site = site(requests(3));
+    let page = get(&site, "/?service=web&min=fast&limit=0").await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    let said = page.texts(".finds .err");
+    assert!(
+        said[0].starts_with("min fast is not understood: expected a number with its unit"),
+        "{said:?}"
+    );
+    assert!(said[1].starts_with("limit 0 is not understood"), "{said:?}");
+    assert_eq!(page.attributes("input[name=min]", "value"), ["fast"]);
+    assert_eq!(page.texts("option[selected]")[0], "web");
+    let cursor = get(&site, "/?after=nonsense").await;
+    assert_eq!(cursor.status, StatusCode::BAD_REQUEST);
+    assert!(
+        cursor.texts(".finds .err")[0].starts_with("after nonsense"),
+        "{}",
+        cursor.text()
+    );
+}
+
+#[tokio::test]
+async fn below_a_base_path_every_link_keeps_it() {
+    let base = "/tools/longpole";
+    let site = site_at(base, FakeStore::with(requests(25)));
+    let home = get(&site, base).await;
+    assert_eq!(home.header("location"), "/tools/longpole/");
+    for uri in [
+        "/tools/longpole/",
+        "/tools/longpole/trace/00000000000000000000000000000001?span=0000000000000002",
+    ] {
+        let page = get(&site, uri).await;
+        assert_eq!(page.status, StatusCode::OK, "{uri}");
+        let mut urls = page.attributes("[href]", "href");
+        urls.extend(page.attributes("[src]", "src"));
+        urls.extend(page.attributes("[action]", "action"));
+        for url in urls.iter().filter(|url| !url.starts_with('#')) {
+            assert!(url.starts_with("/tools/longpole/"), "{url} on {uri}");
+            let reply = get(&site, url).await;
+            assert!(
+                !reply.status.is_server_error() && reply.status != StatusCode::NOT_FOUND,
+                "{url} on {uri}"
+            );
+        }
+    }
+    assert_eq!(get(&site, "/").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn names_are_chosen_from_a_list_that_has_an_end() {
+    let spans = (1..=400).map(|n| {
+        let span = SpanBuilder::new(n, &format!("operation {n}"))
+            .service(&format!("service {n}"))
+            .at(0, 1);
+        if n == 1 { span } else { span.parent(1) }
+    });
+    let site = site([trace_with_id(1, spans)]);
+    let page = get(&site, "/?service=service+7").await;
+    assert_eq!(
+        page.texts("datalist#service-names option").len(),
+        301,
+        "300, and the one that is chosen"
+    );
+    assert_eq!(
+        page.attributes("input[name=service]", "value"),
+        ["service 7"]
+    );
+}

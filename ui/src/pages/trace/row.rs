@@ -5,7 +5,7 @@ use longpole_analysis::format::{count, duration, label, percent, span_label};
 use crate::Urls;
 use crate::palette::Palette;
 use crate::site::Loaded;
-use crate::timeline::{Bar, Label, Percent, Place, Row, RowKind, Timeline, Toggle, Under};
+use crate::timeline::{Bar, Label, Node, Percent, Place, Row, RowKind, Timeline, Toggle, Under};
 use crate::trace_view::{SpanRefs, TraceView};
 
 /// Where rows come from.
@@ -19,6 +19,7 @@ pub(super) struct Context<'a> {
 }
 
 /// A row; `href` opens what it stands for.
+#[derive(Default)]
 pub(super) struct RowView {
     pub(super) class: String,
     pub(super) id: String,
@@ -71,27 +72,14 @@ impl Context<'_> {
     fn row(&self, row: &Row) -> RowView {
         let mut view = RowView {
             class: "r".to_owned(),
-            id: String::new(),
             level: row.depth + 1,
             depth: row.depth,
-            expanded: None,
-            sign: "",
-            sign_href: None,
-            sign_label: "",
-            href: None,
-            service: String::new(),
-            name: String::new(),
-            tags: Vec::new(),
-            took: String::new(),
-            note: String::new(),
-            bar_label: String::new(),
             bar: match row.bar.place {
                 Place::Inside(left, width) => Some((left, width)),
                 Place::Before(_) | Place::After(_) => None,
             },
             solid: row.bar.solid.clone(),
-            pattern: "",
-            label: None,
+            ..RowView::default()
         };
         if !row.on_path {
             view.class.push_str(" off");
@@ -105,12 +93,8 @@ impl Context<'_> {
                 is_selected,
                 folded,
             } => {
-                self.span(
-                    &mut view,
-                    *span_idx,
-                    [*is_hot, *is_culprit, *is_selected],
-                    *folded,
-                );
+                let marks = [*is_hot, *is_culprit, *is_selected];
+                self.span(&mut view, *span_idx, marks, *folded);
             }
             RowKind::Missing { n_orphans, folded } => {
                 view.class.push_str(" fold");
@@ -132,41 +116,36 @@ impl Context<'_> {
                 elapsed_nanos,
                 operation_of,
             } => {
-                view.class.push_str(" fold");
-                view.pattern = "url(#stripes)";
                 let more = if *is_all { "" } else { "more " };
-                view.name = format!("⋯ {} {more}calls", count(*n_calls as u64));
+                let name = format!("⋯ {} {more}calls", count(*n_calls as u64));
                 if let Some(span_idx) = *operation_of {
-                    let service = self.loaded.trace.service(span_idx);
-                    view.class.push(' ');
-                    view.class.push_str(&self.palette.class(service));
+                    self.colour(&mut view, span_idx);
                     let operation = span_label(&self.loaded.trace, span_idx);
                     view.tags.push(quiet(format!("all {operation}")));
                 }
-                if folded.n_spans > *n_calls as u64 {
-                    view.tags
-                        .push(quiet(format!("{} spans folded", count(folded.n_spans))));
-                }
-                view.tags.extend(errors_tag(folded.n_errors));
+                fold(&mut view, name, *n_calls, *folded);
                 view.took = duration(*total_nanos);
                 "in all".clone_into(&mut view.note);
                 view.bar_label = format!("{} elapsed", duration(*elapsed_nanos));
-                view.href.clone_from(&view.sign_href);
             }
             RowKind::Levels { n_levels, folded } => {
-                view.class.push_str(" fold");
-                view.pattern = "url(#stripes)";
-                view.name = format!("⋯ {} levels", count(*n_levels as u64));
-                if folded.n_spans > *n_levels as u64 {
-                    view.tags
-                        .push(quiet(format!("{} spans folded", count(folded.n_spans))));
-                }
-                view.tags.extend(errors_tag(folded.n_errors));
-                view.href.clone_from(&view.sign_href);
+                let name = format!("⋯ {} levels", count(*n_levels as u64));
+                fold(&mut view, name, *n_levels, *folded);
             }
         }
         view.label = label_view(&row.bar, &view);
+        if let (None, Some(label)) = (view.bar, &view.label) {
+            // What is said contains what is seen.
+            view.bar_label = format!("{}, {}", label.text, view.bar_label);
+        }
         view
+    }
+
+    /// Gives a row its service's colour.
+    fn colour(&self, view: &mut RowView, span_idx: usize) {
+        view.class.push(' ');
+        let service = self.loaded.trace.service(span_idx);
+        view.class.push_str(&self.palette.class(service));
     }
 
     fn toggle(&self, view: &mut RowView, toggle: Toggle) {
@@ -182,15 +161,24 @@ impl Context<'_> {
                 view.sign = "▾";
                 view.sign_label = "close";
                 let closed = self.view.with_closed(self.refs.node(node));
-                view.sign_href = Some(self.urls.trace_view(trace_id, &closed));
+                view.sign_href = Some(self.urls.trace_view(trace_id, &closed) + &self.anchor(node));
             }
             Toggle::Expand(expansion) => {
                 view.expanded = Some(false);
                 view.sign = "▸";
                 view.sign_label = "open";
                 let open = self.view.with_open(self.refs.expansion(expansion));
-                view.sign_href = Some(self.urls.trace_view(trace_id, &open));
+                view.sign_href =
+                    Some(self.urls.trace_view(trace_id, &open) + &self.anchor(expansion.node));
             }
+        }
+    }
+
+    /// Where on the page a row is, so that opening it does not lose one's place.
+    fn anchor(&self, node: Node) -> String {
+        match node {
+            Node::Span(span_idx) => Urls::row(self.refs.name(span_idx)),
+            Node::Top | Node::Missing => String::new(),
         }
     }
 
@@ -207,12 +195,8 @@ impl Context<'_> {
         let span = trace.span(span_idx);
         let name = self.refs.name(span_idx);
         let service = trace.service(span_idx);
-        view.class.push(' ');
-        view.class.push_str(&self.palette.class(service));
+        self.colour(view, span_idx);
         view.id = Urls::row_id(name);
-        if let Some(href) = &mut view.sign_href {
-            href.push_str(&Urls::row(name));
-        }
         view.href =
             Some(self.urls.trace_view(trace.id(), &self.view.with_span(name)) + &Urls::row(name));
         view.service = label(service).into_owned();
@@ -275,6 +259,19 @@ impl Context<'_> {
         };
         view.bar_label = format!("{}, {start}, {critical}", view.took);
     }
+}
+
+/// A row that stands for `n` siblings or levels and all that is under them.
+fn fold(view: &mut RowView, name: String, n: usize, folded: Under) {
+    view.class.push_str(" fold");
+    view.pattern = "url(#stripes)";
+    view.name = name;
+    if folded.n_spans > n as u64 {
+        let text = format!("{} spans folded", count(folded.n_spans));
+        view.tags.push(quiet(text));
+    }
+    view.tags.extend(errors_tag(folded.n_errors));
+    view.href.clone_from(&view.sign_href);
 }
 
 fn label_view(bar: &Bar, view: &RowView) -> Option<LabelView> {

@@ -1,13 +1,13 @@
-//! Attributes, shortly.
+//! Attributes to send, shortly.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 
-pub(super) fn text(key: &str, value: impl Into<String>) -> KeyValue {
+pub(crate) fn text(key: &str, value: impl Into<String>) -> KeyValue {
     attribute(key, Value::StringValue(value.into()))
 }
 
-pub(super) fn int(key: &str, value: impl Into<i64>) -> KeyValue {
+pub(crate) fn int(key: &str, value: impl Into<i64>) -> KeyValue {
     attribute(key, Value::IntValue(value.into()))
 }
 

@@ -1,0 +1,209 @@
+use http::StatusCode;
+use longpole_proto::testing::{self, START, SpanBuilder};
+use longpole_proto::{Attribute, Attributes, Event, SpanKind, Trace};
+
+use crate::testing::{Reply, checkout, get, site};
+
+const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
+
+fn exception(kind: &str, message: &str, stack: &str) -> Event {
+    let mut attributes = Attributes::default();
+    attributes.push("exception.type", kind);
+    attributes.push("exception.message", message);
+    attributes.push("exception.stacktrace", stack);
+    Event {
+        time: START.plus_nanos(100 * testing::MS),
+        name: "exception".to_owned(),
+        attributes,
+        ..Event::default()
+    }
+}
+
+async fn page(trace: Trace, query: &str) -> Reply {
+    let uri = format!("/trace/{}{query}", trace.id());
+    get(&site([trace]), &uri).await
+}
+
+#[tokio::test]
+async fn a_spans_details_open_by_url() {
+    let page = page(
+        checkout_with_details(),
+        "?span=0000000000000005&x=0000000000000001",
+    )
+    .await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.texts("#dr h2"), ["paymentsPOST /charge"]);
+    let text = page.texts("#dr").concat();
+    let parts = [
+        "150 ms (38 % of the request), from 230 ms to 380 ms. On the critical path for 150 ms.",
+        "As a hop, payments with everything it does itself here: 150 ms of the critical path (38 %)",
+        "Self time 150 ms",
+        "✕ error declined",
+        "Exception at +",
+        "Declined: no funds",
+        "at pay at charge",
+        "retry",
+        "http.url",
+        "3 left out by the sender",
+        "service.name",
+        "kind",
+    ];
+    for part in parts {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    assert!(
+        text.find("Exception") < text.find("Attributes"),
+        "what went wrong comes first: {text}"
+    );
+    let links = page.attributes("#dr a", "href");
+    let close = format!("/trace/{ID}?x=0000000000000001#s-0000000000000005");
+    let linked = format!("/trace/{ID}?span=0000000000000002");
+    for href in [
+        &close,
+        &linked,
+        "https://example.test/?a=1&b=2",
+        "/?service=payments&op=POST%20%2Fcharge",
+    ] {
+        assert!(
+            links.iter().any(|link| link == href),
+            "{href} is not in: {links:?}"
+        );
+    }
+    assert_eq!(
+        page.attributes("#dr a[rel]", "href"),
+        ["https://example.test/?a=1&b=2"]
+    );
+    assert_eq!(page.texts(".sel .o"), ["payments POST /charge"]);
+}
+
+#[tokio::test]
+async fn a_span_off_the_critical_path_says_so() {
+    let text = page(checkout(), "?span=0000000000000004")
+        .await
+        .texts("#dr")
+        .concat();
+    let said = "Not on the critical path: making it faster would not help";
+    assert!(text.contains(said), "{text}");
+}
+
+fn checkout_with_details() -> Trace {
+    let gateway = SpanBuilder::new(1, "POST /checkout")
+        .service("gateway")
+        .kind(SpanKind::Server)
+        .at(0, 390);
+    let stock = SpanBuilder::new(2, "GET /stock")
+        .service("inventory")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(20, 220);
+    let charge = SpanBuilder::new(5, "POST /charge")
+        .service("payments")
+        .kind(SpanKind::Server)
+        .parent(1)
+        .at(230, 380)
+        .error("declined")
+        .attribute("http.url", "https://example.test/?a=1&b=2")
+        .attribute("evil.url", "javascript:alert(1)")
+        .link(2)
+        .with(|span| {
+            span.dropped_attributes_count = 3;
+            span.events.push(Event {
+                name: "retry".to_owned(),
+                time: span.start,
+                ..Event::default()
+            });
+            span.events
+                .push(exception("Declined", "no funds", "at pay\n  at charge"));
+        });
+    testing::trace_of([gateway, stock, charge])
+}
+
+#[tokio::test]
+async fn the_details_alone_are_what_the_page_shows() {
+    let trace = checkout_with_details();
+    let site = site([trace]);
+    let page = get(&site, &format!("/trace/{ID}?span=0000000000000005")).await;
+    let fragment = get(
+        &site,
+        &format!("/trace/{ID}/span/0000000000000005?span=0000000000000005"),
+    )
+    .await;
+    assert_eq!(fragment.status, StatusCode::OK);
+    assert!(!fragment.text().contains("<html"), "{}", fragment.text());
+    assert_eq!(page.texts("#dr"), fragment.texts("#dr"));
+    let prefix = page.attributes("#lay", "data-span-url");
+    assert_eq!(prefix, [format!("/trace/{ID}/span/")]);
+
+    let unknown = get(&site, &format!("/trace/{ID}/span/00000000000000ff")).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let page = get(&site, &format!("/trace/{ID}?span=00000000000000ff")).await;
+    assert_eq!(page.status, StatusCode::OK, "the trace is there");
+    assert!(
+        page.texts("#dr")
+            .concat()
+            .contains("00000000000000ff is not stored in this trace")
+    );
+}
+
+#[tokio::test]
+async fn long_values_are_cut_and_shown_on_demand() {
+    let long = "x".repeat(5_000);
+    let span = SpanBuilder::new(1, "root")
+        .at(0, 10)
+        .attribute("long", long.as_str());
+    let page = page(testing::trace_of([span]), "?span=0000000000000001").await;
+    let shown = page
+        .texts("#dr dd > .m")
+        .into_iter()
+        .find(|text| text.starts_with("xx"))
+        .expect("the value");
+    assert_eq!(shown.chars().count(), 2_049);
+    assert_eq!(page.texts("#dr details pre"), [long]);
+}
+
+#[tokio::test]
+async fn what_spans_say_is_text_and_never_markup() {
+    const EVIL: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
+    let span = SpanBuilder::new(1, EVIL)
+        .service(EVIL)
+        .at(0, 10)
+        .error(EVIL)
+        .attribute(EVIL, EVIL)
+        .attribute("db.system.name", EVIL)
+        .link(1)
+        .with(|span| {
+            span.events.push(exception(EVIL, EVIL, EVIL));
+            span.events.push(Event {
+                name: EVIL.to_owned(),
+                ..Event::default()
+            });
+            span.trace_state = EVIL.to_owned();
+            span.links[0].attributes.0.push(Attribute {
+                key: EVIL.to_owned(),
+                value: EVIL.into(),
+            });
+        });
+    let site = site([testing::trace_of([
+        span,
+        SpanBuilder::new(2, EVIL).parent(1).at(2, 8),
+    ])]);
+    let uris = [
+        "/".to_owned(),
+        format!("/trace/{ID}"),
+        format!("/trace/{ID}?span=0000000000000001"),
+    ];
+    for uri in uris {
+        let page = get(&site, &uri).await;
+        assert_eq!(page.status, StatusCode::OK, "{uri}");
+        assert!(
+            page.texts("body").concat().contains("alert(1)"),
+            "{uri} shows what the span says"
+        );
+        assert_eq!(page.texts("script:not([src])").len(), 0, "{uri}");
+        assert_eq!(
+            page.texts("img, [onerror], [href^=javascript]").len(),
+            0,
+            "{uri}"
+        );
+    }
+}

@@ -1,0 +1,135 @@
+use axum::Router;
+use http::StatusCode;
+use longpole_proto::testing::span_id;
+
+use crate::testing::{FakeStore, ask, checkout, get, site, site_at};
+
+const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
+
+#[tokio::test]
+async fn the_id_box_leads_to_the_trace() {
+    for base in ["", "/tools/longpole"] {
+        let site = site_at(base, FakeStore::with([checkout()]));
+        for id in [
+            ID.to_uppercase(),
+            format!("%20{ID}%20"),
+            format!("00-{ID}-00f067aa0ba902b7-01"),
+        ] {
+            let reply = get(&site, &format!("{base}/trace?id={id}")).await;
+            assert_eq!(reply.status, StatusCode::SEE_OTHER, "{id}");
+            assert_eq!(reply.header("location"), format!("{base}/trace/{ID}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_without_its_secrets() {
+    let mut broken = FakeStore::default();
+    broken.is_broken = true;
+    let site = site_at("", broken);
+    for uri in [
+        format!("/trace/{ID}"),
+        "/".to_owned(),
+        format!("/api/v1/traces/{ID}"),
+    ] {
+        let reply = get(&site, &uri).await;
+        assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR, "{uri}");
+        assert!(
+            reply.text().contains("The log says why"),
+            "{uri}: {}",
+            reply.text()
+        );
+        assert!(!reply.text().contains("secret"), "{uri}");
+    }
+}
+
+fn all_uris() -> [String; 10] {
+    let asset = crate::Urls::default().asset(&crate::assets::CSS);
+    [
+        "/".to_owned(),
+        "/?min=x".to_owned(),
+        "/nowhere".to_owned(),
+        "/trace/x".to_owned(),
+        format!("/trace/{ID}"),
+        format!("/trace/{ID}/span/{}", span_id(1)),
+        format!("/api/v1/traces/{ID}"),
+        "/api/v1/traces/x".to_owned(),
+        "/api/traces/x".to_owned(),
+        asset,
+    ]
+}
+
+#[tokio::test]
+async fn every_answer_forbids_what_spans_could_do() {
+    let site = site([checkout()]);
+    for uri in all_uris() {
+        let reply = get(&site, &uri).await;
+        assert_eq!(
+            reply.header("content-security-policy"),
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
+             frame-ancestors 'none'; form-action 'self'",
+            "{uri}"
+        );
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{uri}");
+        assert_eq!(reply.header("referrer-policy"), "same-origin", "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_and_other_methods_are_not_allowed() {
+    let site = site([checkout()]);
+    for uri in all_uris() {
+        let head = ask(&site, "HEAD", &uri, &[]).await;
+        assert_eq!(
+            (head.status, head.body.len()),
+            (get(&site, &uri).await.status, 0),
+            "{uri}"
+        );
+        if uri == "/nowhere" {
+            continue;
+        }
+        let post = ask(&site, "POST", &uri, &[]).await;
+        assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED, "{uri}");
+        assert_eq!(post.header("allow"), "GET,HEAD", "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_kept_by_browsers_until_they_change() {
+    let site: Router = site([checkout()]);
+    let page = get(&site, "/").await;
+    let mut urls = page.attributes("link[rel=stylesheet], link[rel=icon]", "href");
+    urls.extend(page.attributes("script", "src"));
+    assert_eq!(urls.len(), 3);
+    for url in urls {
+        let file = get(&site, &url).await;
+        assert_eq!(file.status, StatusCode::OK, "{url}");
+        assert_eq!(
+            file.header("cache-control"),
+            "public, max-age=31536000, immutable"
+        );
+        let tag = [(http::header::IF_NONE_MATCH, file.header("etag"))];
+        let again = ask(&site, "GET", &url, &tag).await;
+        assert_eq!(
+            (again.status, again.body.len()),
+            (StatusCode::NOT_MODIFIED, 0)
+        );
+        let name = url.rsplit('/').next().expect("a name");
+        let old = get(&site, &format!("/assets/0000000000000000/{name}")).await;
+        assert_eq!(
+            (old.status, old.header("cache-control")),
+            (StatusCode::OK, "no-cache")
+        );
+    }
+    let missing = get(&site, "/assets/0/passwords").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn pages_are_compressed_when_asked_for() {
+    let site = site([checkout()]);
+    let gzip = [(http::header::ACCEPT_ENCODING, "gzip")];
+    let page = ask(&site, "GET", &format!("/trace/{ID}"), &gzip).await;
+    assert_eq!(page.header("content-encoding"), "gzip");
+    assert!(page.body.len() < 10 * 1024, "{} bytes", page.body.len());
+}
