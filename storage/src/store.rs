@@ -27,7 +27,7 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// When an append counts as done.
     pub durability: Durability,
-    /// How much memory the process may take in all; what arrives is kept in less than half of it.
+    /// How much memory the process may take in all; what arrives is kept in less than a third of it.
     pub memory_limit_bytes: u64,
     /// How long spans are kept after they were received; whole partitions go at a time.
     pub retention: Duration,

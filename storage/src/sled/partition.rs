@@ -7,6 +7,7 @@
 //! A block is written as its pieces, its summaries, its operations, and last its zone: what has no
 //! zone is not there. Every value has a checksum of its own, because sled is not believed.
 
+mod check;
 mod db;
 mod ids;
 mod sidecar;
@@ -20,12 +21,12 @@ use std::sync::{Arc, Weak};
 use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{Mutex, RwLock};
 
+use self::check::{check_block, number_of, read_zones};
 pub(super) use self::db::{Db, Synced, guarded};
 use self::ids::{Filter, IdMap};
 use self::sidecar::Sidecar;
 pub(super) use self::summaries::{Rows, RowsBuilder};
 pub(super) use self::zone::{LateRow, Numbers, Zone};
-use super::block::Block;
 use super::files::Files;
 use super::operations::{self, OperationSet};
 use crate::{Operation, StorageError};
@@ -444,48 +445,4 @@ impl Partition {
         slot.kept = Some(db);
         Ok(true)
     }
-}
-
-/// Reads all zones; they must be numbered from 0 on.
-fn read_zones(db: &Db) -> Result<Vec<Arc<Zone>>, StorageError> {
-    let mut zones: Vec<Arc<Zone>> = Vec::new();
-    let mut entries = db.zones.iter();
-    while let Some((key, value)) = guarded(|| entries.next().transpose())? {
-        let zone = value
-            .split_first_chunk()
-            .filter(|(crc, zone)| u32::from_le_bytes(**crc) == crc32c::crc32c(zone))
-            .and_then(|(_, zone)| postcard::from_bytes(zone).ok())
-            .filter(|_| key == number_of(zones.len()).to_be_bytes());
-        zones.push(Arc::new(zone.ok_or_else(|| StorageError::Damaged {
-            what: format!("the zone of block {}", zones.len()),
-        })?));
-    }
-    Ok(zones)
-}
-
-/// Reads a block and its summaries and gives the traces it has.
-fn check_block(db: &Db, number: u32, zone: &Zone) -> Result<Vec<TraceId>, StorageError> {
-    let damaged = |what: String| StorageError::Damaged {
-        what: format!("block {number}: {what}"),
-    };
-    let bytes = Db::get(&db.blocks, number)?;
-    let block = Block::open(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let trace_ids: Vec<TraceId> = block
-        .fragments()
-        .iter()
-        .map(|fragment| fragment.trace_id)
-        .collect();
-    let rows = Rows::read(&Db::get(&db.summaries, number)?)?;
-    let is_same = rows
-        .iter()
-        .map(|row| row.trace_id)
-        .eq(trace_ids.iter().copied());
-    if !is_same || trace_ids.len() as u64 != zone.n_traces {
-        return Err(damaged("its summaries are of other traces".to_owned()));
-    }
-    Ok(trace_ids)
-}
-
-fn number_of(at: usize) -> u32 {
-    u32::try_from(at).expect("a partition has far fewer than 2^32 blocks")
 }

@@ -58,8 +58,8 @@ impl Settings {
             trace_bytes_max: 4 << 20,
             block_spans: 4_096,
             fill_max: Duration::from_secs(50),
-            live_bytes_soft: config.memory_limit_bytes / 10 * 3,
-            live_bytes_hard: config.memory_limit_bytes / 10 * 4,
+            live_bytes_soft: config.memory_limit_bytes / 10 * 2,
+            live_bytes_hard: config.memory_limit_bytes / 10 * 3,
             // Whole partitions are removed: they are to be small beside what may be kept.
             partition_log_bytes: (256 << 20).min(config.max_disk_bytes / 8),
             partition_age_max: Duration::from_hours(6).min(config.retention / 4),
