@@ -9,7 +9,7 @@ use longpole_proto::{Attachment, SpanKind, Trace};
 use serde::{Deserialize, Serialize};
 
 use crate::format::{count, duration, label, percent, span_label};
-use crate::hop::is_callee;
+use crate::hop::{entry_of_client, is_callee};
 use crate::self_time;
 
 /// From this many calls on, the same call under one span is a repeated one.
@@ -118,9 +118,11 @@ fn repeated_calls(facts: &Facts<'_>) -> Vec<Finding> {
     let mut calls: HashMap<(usize, usize, &str), Vec<usize>> = HashMap::new();
     for at in 0..trace.len() {
         if let Some(parent) = trace.parent(at).filter(|_| facts.awaited[at]) {
-            let name = trace.span(at).name.as_str();
+            // Client spans are all called "GET": the callee says what was called.
+            let called = entry_of_client(trace, at).unwrap_or(at);
+            let name = trace.span(called).name.as_str();
             calls
-                .entry((parent, trace.service_idx(at), name))
+                .entry((parent, trace.service_idx(called), name))
                 .or_default()
                 .push(at);
         }
@@ -135,7 +137,7 @@ fn repeated_calls(facts: &Facts<'_>) -> Vec<Finding> {
                 kind: FindingKind::RepeatedCall,
                 text: format!(
                     "{} × {} in {}, {} on the critical path",
-                    span_label(trace, spans[0]),
+                    span_label(trace, entry_of_client(trace, spans[0]).unwrap_or(spans[0])),
                     count(spans.len() as u64),
                     label(&trace.span(parent).name),
                     duration(nanos),

@@ -27,7 +27,7 @@ pub(crate) fn is_callee(trace: &Trace, span_idx: usize) -> bool {
 }
 
 /// The entry span a client span belongs to: its only stored child, when that is one.
-fn entry_of_client(trace: &Trace, span_idx: usize) -> Option<usize> {
+pub(crate) fn entry_of_client(trace: &Trace, span_idx: usize) -> Option<usize> {
     if trace.span(span_idx).kind != SpanKind::Client || is_entry(trace, span_idx) {
         return None;
     }

@@ -143,6 +143,42 @@ fn the_requests_own_query_leads_with_the_query_and_its_peer() {
 }
 
 #[test]
+fn repeated_calls_are_counted_by_what_is_called() {
+    let mut spans = vec![
+        SpanBuilder::new(1, "GET /cart")
+            .service("web")
+            .kind(SpanKind::Server)
+            .at(0, 400),
+    ];
+    for n in 0..30 {
+        let callee = if n < 12 { "GET /price" } else { "GET /stock" };
+        let client = SpanBuilder::new(10 + n, "GET")
+            .service("web")
+            .kind(SpanKind::Client)
+            .parent(1)
+            .at(n * 10, n * 10 + 9);
+        let server = SpanBuilder::new(100 + n, callee)
+            .service("shop")
+            .kind(SpanKind::Server)
+            .parent(10 + n)
+            .at(n * 10 + 1, n * 10 + 8);
+        spans.extend([client, server]);
+    }
+    let told = tell(&testing::trace_of(spans));
+    let repeated: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("Repeated call"))
+        .collect();
+    assert_eq!(
+        repeated,
+        [
+            "Repeated call: shop GET /stock × 18 in GET /cart, 162 ms on the critical path (saves 153 ms)",
+            "Repeated call: shop GET /price × 12 in GET /cart, 108 ms on the critical path (saves 99 ms)",
+        ]
+    );
+}
+
+#[test]
 fn a_request_of_one_span_says_that_nothing_inside_says_where() {
     insta::assert_snapshot!(told("web GET / [----------]"));
 }
