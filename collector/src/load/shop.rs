@@ -59,6 +59,13 @@ const SLOW_ONE_IN: u32 = 1_000;
 /// A span of a trace, its ids still numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Span {
+    pub(super) slot: Slot,
+    message: otlp::Span,
+}
+
+/// Where in its trace a span stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
     pub(super) service: usize,
     /// Its number in the trace.
     pub(super) number: u32,
@@ -67,7 +74,6 @@ pub(super) struct Span {
     /// After the trace's start.
     pub(super) start_nanos: u64,
     pub(super) duration_nanos: u64,
-    message: otlp::Span,
 }
 
 /// A new trace: a tree grown from its root, its times cut from its parents'.
@@ -79,44 +85,46 @@ pub(super) fn trace(rng: &mut fastrand::Rng) -> Vec<Span> {
     } else {
         nanos(60e6 * (0.6 * normal(rng)).exp())
     };
-    let mut spans = vec![server(rng, 0, 0, 0, 0, duration)];
+    let root = Slot {
+        service: 0,
+        number: 0,
+        parent_no: 0,
+        start_nanos: 0,
+        duration_nanos: duration,
+    };
+    let mut spans = vec![server(rng, root)];
     // Spans that serve a request and may call others: (span, where its next child begins).
     let mut open: Vec<(usize, u64)> = vec![(0, duration / 50)];
     while spans.len() < n_spans {
         let at = rng.usize(0..open.len());
         let (parent, free_from) = open[at];
-        let (service, parent_start, parent_duration) = (
-            spans[parent].service,
-            spans[parent].start_nanos,
-            spans[parent].duration_nanos,
-        );
-        let room = parent_duration.saturating_sub(free_from);
-        let length = (room / rng.u64(2..6)).max(1_000);
-        let start = parent_start + free_from.min(parent_duration);
+        let above = spans[parent].slot;
+        let left = above.duration_nanos.saturating_sub(free_from);
+        let length = (left / rng.u64(2..6)).max(1_000);
         open[at].1 = free_from + length;
-        let parent_no = u32::try_from(parent + 1).expect("few spans");
-        let number = u32::try_from(spans.len()).expect("few spans");
+        let slot = Slot {
+            service: above.service,
+            number: u32::try_from(spans.len()).expect("few spans"),
+            parent_no: u32::try_from(parent + 1).expect("few spans"),
+            start_nanos: above.start_nanos + free_from.min(above.duration_nanos),
+            duration_nanos: length,
+        };
         match rng.u32(0..100) {
-            0..40 => spans.push(database(rng, service, number, parent_no, start, length)),
-            40..60 => spans.push(internal(rng, service, number, parent_no, start, length)),
+            0..40 => spans.push(database(rng, slot)),
+            40..60 => spans.push(internal(rng, slot)),
             _ if spans.len() + 2 <= n_spans => {
-                let callee = rng.usize(1..SERVICES.len());
-                spans.push(client(
-                    rng, service, callee, number, parent_no, start, length,
-                ));
-                let (inner, network) = (length - length / 10, length / 20);
-                let callee_no = number + 1;
-                open.push((spans.len(), inner / 20));
-                spans.push(server(
-                    rng,
-                    callee,
-                    callee_no,
-                    number + 1,
-                    start + network,
-                    inner,
-                ));
+                let callee = Slot {
+                    service: rng.usize(1..SERVICES.len()),
+                    number: slot.number + 1,
+                    parent_no: slot.number + 1,
+                    start_nanos: slot.start_nanos + length / 20,
+                    duration_nanos: length - length / 10,
+                };
+                spans.push(client(rng, slot, callee.service));
+                open.push((spans.len(), callee.duration_nanos / 20));
+                spans.push(server(rng, callee));
             }
-            _ => spans.push(internal(rng, service, number, parent_no, start, length)),
+            _ => spans.push(internal(rng, slot)),
         }
     }
     spans
@@ -147,14 +155,7 @@ fn normal(rng: &mut fastrand::Rng) -> f64 {
     radius * (std::f64::consts::TAU * rng.f64()).cos()
 }
 
-fn server(
-    rng: &mut fastrand::Rng,
-    service: usize,
-    number: u32,
-    parent_no: u32,
-    start: u64,
-    duration: u64,
-) -> Span {
+fn server(rng: &mut fastrand::Rng, slot: Slot) -> Span {
     let route = ROUTES[rng.usize(0..ROUTES.len())];
     let failed = rng.u32(0..200) == 0;
     let mut attributes = vec![
@@ -173,7 +174,7 @@ fn server(
         int("http.response.status_code", if failed { 500 } else { 200 }),
         text(
             "server.address",
-            format!("{}.shop.internal", SERVICES[service]),
+            format!("{}.shop.internal", SERVICES[slot.service]),
         ),
         int("server.port", 8080),
         text(
@@ -186,18 +187,17 @@ fn server(
         ),
         text("network.protocol.version", "1.1"),
     ];
-    if number == 0 {
+    if slot.number == 0 {
         attributes.push(text("app.request.id", REQUEST_ID));
         attributes.push(text("app.user.id", format!("user-{}", rng.u32(0..50_000))));
     }
-    let name = format!("{} {route}", if parent_no == 0 { "GET" } else { "POST" });
+    let name = format!(
+        "{} {route}",
+        if slot.parent_no == 0 { "GET" } else { "POST" }
+    );
     let events = if failed { vec![exception(rng)] } else { vec![] };
     span(
-        service,
-        number,
-        parent_no,
-        start,
-        duration,
+        slot,
         otlp::Span {
             name,
             kind: otlp::span::SpanKind::Server as i32,
@@ -212,23 +212,11 @@ fn server(
     )
 }
 
-fn client(
-    rng: &mut fastrand::Rng,
-    service: usize,
-    callee: usize,
-    number: u32,
-    parent_no: u32,
-    start: u64,
-    duration: u64,
-) -> Span {
+fn client(rng: &mut fastrand::Rng, slot: Slot, callee: usize) -> Span {
     let host = format!("{}.shop.internal", SERVICES[callee]);
     let path = ROUTES[rng.usize(0..ROUTES.len())].replace("{id}", &rng.u32(0..100_000).to_string());
     span(
-        service,
-        number,
-        parent_no,
-        start,
-        duration,
+        slot,
         otlp::Span {
             name: "POST".to_owned(),
             kind: otlp::span::SpanKind::Client as i32,
@@ -254,21 +242,10 @@ fn client(
     )
 }
 
-fn database(
-    rng: &mut fastrand::Rng,
-    service: usize,
-    number: u32,
-    parent_no: u32,
-    start: u64,
-    duration: u64,
-) -> Span {
+fn database(rng: &mut fastrand::Rng, slot: Slot) -> Span {
     let table = TABLES[rng.usize(0..TABLES.len())];
     span(
-        service,
-        number,
-        parent_no,
-        start,
-        duration,
+        slot,
         otlp::Span {
             name: format!("SELECT {table}"),
             kind: otlp::span::SpanKind::Client as i32,
@@ -294,28 +271,17 @@ fn database(
     )
 }
 
-fn internal(
-    rng: &mut fastrand::Rng,
-    service: usize,
-    number: u32,
-    parent_no: u32,
-    start: u64,
-    duration: u64,
-) -> Span {
+fn internal(rng: &mut fastrand::Rng, slot: Slot) -> Span {
     let function = FUNCTIONS[rng.usize(0..FUNCTIONS.len())];
     span(
-        service,
-        number,
-        parent_no,
-        start,
-        duration,
+        slot,
         otlp::Span {
             name: function.to_owned(),
             kind: otlp::span::SpanKind::Internal as i32,
             attributes: vec![
                 text(
                     "code.function.name",
-                    format!("com.shop.{}.Handler.{function}", SERVICES[service]),
+                    format!("com.shop.{}.Handler.{function}", SERVICES[slot.service]),
                 ),
                 int("code.line.number", i64::from(rng.u32(10..400))),
                 int("thread.id", i64::from(rng.u32(1..64))),
@@ -336,30 +302,26 @@ const USER_AGENTS: [&str; 4] = [
 ];
 
 /// One span with ids to be patched: present where they will be, so that the bytes have room.
-fn span(
-    service: usize,
-    number: u32,
-    parent_no: u32,
-    start_nanos: u64,
-    duration_nanos: u64,
-    message: otlp::Span,
-) -> Span {
-    let duration_nanos = duration_nanos.max(1_000);
+fn span(slot: Slot, message: otlp::Span) -> Span {
     let message = otlp::Span {
         trace_id: vec![1; 16],
         span_id: vec![1; 8],
-        parent_span_id: if parent_no > 0 { vec![1; 8] } else { vec![] },
+        parent_span_id: if slot.parent_no > 0 {
+            vec![1; 8]
+        } else {
+            vec![]
+        },
         start_time_unix_nano: 1,
         end_time_unix_nano: 1,
         flags: 0x101,
         ..message
     };
+    let duration_nanos = slot.duration_nanos.max(1_000);
     Span {
-        service,
-        number,
-        parent_no,
-        start_nanos,
-        duration_nanos,
+        slot: Slot {
+            duration_nanos,
+            ..slot
+        },
         message,
     }
 }

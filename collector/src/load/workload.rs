@@ -192,7 +192,7 @@ impl Round {
             let spans = shop::trace(rng);
             trace_spans.push(u32::try_from(spans.len()).expect("at most 500 spans"));
             for span in spans {
-                let service = span.service;
+                let service = span.slot.service;
                 batches[service].push((u32::try_from(trace).expect("few traces"), span));
                 if batches[service].len() == REQUEST_SPANS {
                     requests.push(Template::new(
@@ -242,12 +242,12 @@ impl Patch {
         Self {
             trace,
             ids: place(slice.message.start + 2),
-            number: span.number,
-            parent_no: span.parent_no,
+            number: span.slot.number,
+            parent_no: span.slot.parent_no,
             // Behind the name: kind, a tag and a byte, then the tag of the start.
             times: place(slice.name.end + 3),
-            start_nanos: span.start_nanos,
-            duration_nanos: span.duration_nanos,
+            start_nanos: span.slot.start_nanos,
+            duration_nanos: span.slot.duration_nanos,
             request_id,
         }
     }
