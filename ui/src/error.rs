@@ -109,6 +109,10 @@ fn said(parameters: &[BadParameter]) -> String {
 }
 
 impl UiError {
+    pub(crate) fn unknown_parameter(name: &str, value: &str, known: &[&str]) -> Self {
+        Self::Parameters(vec![BadParameter::unknown(name, value, known)])
+    }
+
     pub(crate) fn trace_id(text: &str, source: IdError) -> Self {
         Self::TraceId {
             text: cut(text),

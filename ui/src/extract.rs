@@ -71,6 +71,16 @@ impl<S: Send + Sync> FromRequestParts<S> for AssetPath {
 #[derive(Debug, Clone)]
 pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
 
+impl Pairs {
+    /// Refuses the first parameter that is none of the `known`.
+    pub(crate) fn only(self, known: &[&str]) -> Result<Vec<(String, String)>, UiError> {
+        match self.0.iter().find(|(name, _)| !known.contains(&&**name)) {
+            Some((name, value)) => Err(UiError::unknown_parameter(name, value, known)),
+            None => Ok(self.0),
+        }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Pairs {
     type Rejection = UiError;
 

@@ -7,7 +7,7 @@ use longpole_proto::SpanId;
 use serde::Serialize;
 
 use super::answer;
-use crate::error::{BadParameter, UiError};
+use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
 use crate::site::{Loaded, Site};
 
@@ -93,14 +93,9 @@ struct Finding<'a> {
 pub(crate) async fn analysis(
     State(site): State<Site>,
     TraceIdPath(trace_id): TraceIdPath,
-    Pairs(pairs): Pairs,
+    pairs: Pairs,
 ) -> Result<Response, UiError> {
-    let known: [&str; 0] = [];
-    if let Some((name, value)) = pairs.first() {
-        return Err(UiError::Parameters(vec![BadParameter::unknown(
-            name, value, &known,
-        )]));
-    }
+    pairs.only(&[])?;
     site.read(move |site| answer(&document(&site.load(trace_id)?)))
         .await
 }

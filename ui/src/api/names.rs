@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::answer;
-use crate::error::{BadParameter, UiError};
+use crate::error::UiError;
 use crate::extract::Pairs;
 use crate::site::Site;
 
@@ -13,16 +13,8 @@ use crate::site::Site;
 const NAMES_MAX: usize = 10_000;
 
 /// `{"services":["checkout"],"complete":true}`.
-pub(crate) async fn services(
-    State(site): State<Site>,
-    Pairs(pairs): Pairs,
-) -> Result<Response, UiError> {
-    let known: [&str; 0] = [];
-    if let Some((name, value)) = pairs.first() {
-        return Err(UiError::Parameters(vec![BadParameter::unknown(
-            name, value, &known,
-        )]));
-    }
+pub(crate) async fn services(State(site): State<Site>, pairs: Pairs) -> Result<Response, UiError> {
+    pairs.only(&[])?;
     let mut services = site
         .read(|site| Ok(site.state.store.services(NAMES_MAX + 1)?))
         .await?;
@@ -35,17 +27,10 @@ pub(crate) async fn services(
 /// when one is named.
 pub(crate) async fn operations(
     State(site): State<Site>,
-    Pairs(pairs): Pairs,
+    pairs: Pairs,
 ) -> Result<Response, UiError> {
     let mut service = None;
-    for (name, value) in pairs {
-        if name != "service" {
-            return Err(UiError::Parameters(vec![BadParameter::unknown(
-                &name,
-                &value,
-                &["service"],
-            )]));
-        }
+    for (_, value) in pairs.only(&["service"])? {
         service = (!value.is_empty()).then_some(value);
     }
     let mut operations = site

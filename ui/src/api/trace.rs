@@ -7,7 +7,7 @@ use longpole_proto::formats::{jaeger as jaeger_json, otlp_json};
 use longpole_proto::trace::TraceParts;
 use longpole_proto::{Span, Trace};
 
-use crate::error::{BadParameter, UiError};
+use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
 use crate::site::{Site, json};
 use crate::trace_view::{SpanRef, SpanRefs};
@@ -24,11 +24,7 @@ pub(crate) async fn trace(
     let mut span = None;
     for (name, value) in &pairs {
         if name != "span" {
-            return Err(UiError::Parameters(vec![BadParameter::unknown(
-                name,
-                value,
-                &["span"],
-            )]));
+            return Err(UiError::unknown_parameter(name, value, &["span"]));
         }
         span = Some(value.parse::<SpanRef>().map_err(|_| UiError::span(value))?);
     }

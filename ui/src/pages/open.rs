@@ -4,26 +4,14 @@ use axum::extract::State;
 use axum::response::Redirect;
 use longpole_proto::{IdError, TraceId};
 
-use crate::error::{BadParameter, UiError};
+use crate::error::UiError;
 use crate::extract::Pairs;
 use crate::site::Site;
 
 /// Leads from an ID or `traceparent` to its trace's page.
-pub(crate) async fn redirect(
-    State(site): State<Site>,
-    Pairs(pairs): Pairs,
-) -> Result<Redirect, UiError> {
-    let mut id = "";
-    for (name, value) in &pairs {
-        if name != "id" {
-            return Err(UiError::Parameters(vec![BadParameter::unknown(
-                name,
-                value,
-                &["id"],
-            )]));
-        }
-        id = value.trim();
-    }
+pub(crate) async fn redirect(State(site): State<Site>, pairs: Pairs) -> Result<Redirect, UiError> {
+    let pairs = pairs.only(&["id"])?;
+    let id = pairs.last().map_or("", |(_, value)| value.trim());
     let trace_id = trace_id(id).map_err(|error| UiError::trace_id(id, error))?;
     Ok(Redirect::to(&site.urls().trace(trace_id)))
 }
