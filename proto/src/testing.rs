@@ -177,7 +177,7 @@ pub fn parts_of(spans: impl IntoIterator<Item = SpanBuilder>) -> TraceParts {
                         .attributes
                         .push("service.instance.id", name.1.as_str());
                 }
-                parts.resources.push(resource);
+                parts.resources.push(resource.into());
                 names.push(name);
                 names.len() - 1
             });

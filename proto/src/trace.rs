@@ -14,8 +14,11 @@ mod forest;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
 
 use self::forest::Forest;
 use crate::{Resource, Scope, Span, SpanId, SpanKind, TraceId, UnixNanos};
@@ -26,7 +29,7 @@ pub struct TraceParts {
     /// The spans; their `resource_idx` and `scope_idx` point into the lists below.
     pub spans: Vec<Span>,
     /// The resources, each once.
-    pub resources: Vec<Resource>,
+    pub resources: Vec<Arc<Resource>>,
     /// The scopes, each once.
     pub scopes: Vec<Scope>,
 }
@@ -49,7 +52,7 @@ pub enum Attachment {
 pub struct Trace {
     id: TraceId,
     spans: Vec<Span>,
-    resources: Vec<Resource>,
+    resources: Vec<Arc<Resource>>,
     scopes: Vec<Scope>,
     services: Vec<String>,
     /// By resource.
@@ -62,7 +65,7 @@ pub struct Trace {
     depths: Vec<u32>,
     roots: Vec<usize>,
     request_root: usize,
-    by_id: HashMap<SpanId, u32>,
+    by_id: HashMap<SpanId, u32, RandomState>,
     n_duplicates: u64,
 }
 
@@ -100,7 +103,8 @@ impl Trace {
             .filter(|&at| forest.attachments[at] != Attachment::Child)
             .collect();
         let request_root = request_root(&spans, &roots, &forest.attachments);
-        let mut by_id: HashMap<SpanId, u32> = HashMap::with_capacity(spans.len());
+        let mut by_id: HashMap<SpanId, u32, RandomState> =
+            HashMap::with_capacity_and_hasher(spans.len(), RandomState::default());
         for (at, span) in (0_u32..).zip(&spans) {
             let owner = by_id.entry(span.span_id).or_insert(at);
             // The server of a shared ID stands behind its client in pre-order.
@@ -207,7 +211,7 @@ impl Trace {
     }
 
     /// The resources, each once.
-    pub fn resources(&self) -> &[Resource] {
+    pub fn resources(&self) -> &[Arc<Resource>] {
         &self.resources
     }
 
@@ -267,16 +271,17 @@ impl Trace {
 
 fn without_duplicates(mut spans: Vec<Span>) -> (Vec<Span>, u64) {
     let n_before = spans.len();
-    let mut seen = HashSet::with_capacity(spans.len());
+    let mut seen: HashSet<_, RandomState> =
+        HashSet::with_capacity_and_hasher(spans.len(), RandomState::default());
     spans.retain(|span| seen.insert((span.span_id, span.start, span.kind)));
     let n_duplicates = (n_before - spans.len()) as u64;
     (spans, n_duplicates)
 }
 
 /// The names of the services of `spans` in order of appearance, and each resource's index among them.
-fn services(spans: &[Span], resources: &[Resource]) -> (Vec<String>, Vec<u32>) {
+fn services(spans: &[Span], resources: &[Arc<Resource>]) -> (Vec<String>, Vec<u32>) {
     let mut services: Vec<String> = Vec::new();
-    let mut by_name: HashMap<&str, u32> = HashMap::new();
+    let mut by_name: HashMap<&str, u32, RandomState> = HashMap::default();
     let mut service_of = vec![u32::MAX; resources.len()];
     for span in spans {
         let slot = &mut service_of[span.resource_idx as usize];

@@ -7,6 +7,7 @@
 mod by_trace;
 mod decode;
 mod encode;
+mod outline;
 pub(crate) mod group;
 pub mod reader;
 mod rejections;
@@ -17,9 +18,10 @@ mod span;
 #[cfg(test)]
 mod tests;
 
-pub use by_trace::ByTrace;
+pub use by_trace::{ByTrace, TraceSpans};
 pub use decode::{VALUE_DEPTH_MAX, decode_outline, decode_traces};
 pub use encode::{encode_traces, to_messages};
+pub use outline::ResourceOutline;
 pub use rejections::{RejectReason, Rejections};
 pub use request::{ExportRequest, SPREAD_BYTES_MAX};
 pub use span::SpanSlice;

@@ -31,6 +31,7 @@ mod live;
 mod log;
 mod operations;
 mod partition;
+mod received;
 mod recover;
 mod seal;
 mod search;
@@ -143,7 +144,7 @@ impl SledStore {
         let (log, recovery) = Log::open(Arc::clone(files), log_config, |frame| {
             match ExportRequest::parse(frame.body) {
                 Ok(request) => {
-                    core.replay(frame.seq, frame.received, &request)?;
+                    core.replay(frame.seq, frame.received, request)?;
                     core.seal_down()
                 }
                 Err(error) => {

@@ -236,16 +236,16 @@ impl Patch {
     /// Finds the places in a span as prost encodes it: fields by number, each tag and length a byte.
     fn new(bytes: &[u8], slice: &SpanSlice, trace: u32, span: &shop::Span) -> Self {
         let place = |at: usize| u32::try_from(at).expect("a request is far below 4 GiB");
-        let message = &bytes[slice.message.clone()];
+        let message = &bytes[slice.message()];
         let request_id = memchr::memmem::find(message, shop::REQUEST_ID.as_bytes())
-            .map_or(0, |at| place(slice.message.start + at));
+            .map_or(0, |at| place(slice.message().start + at));
         Self {
             trace,
-            ids: place(slice.message.start + 2),
+            ids: place(slice.message().start + 2),
             number: span.slot.number,
             parent_no: span.slot.parent_no,
             // Behind the name: kind, a tag and a byte, then the tag of the start.
-            times: place(slice.name.end + 3),
+            times: place(slice.name().end + 3),
             start_nanos: span.slot.start_nanos,
             duration_nanos: span.slot.duration_nanos,
             request_id,

@@ -1,6 +1,7 @@
 //! The forest's shape: who hangs under whom, and the pre-order.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
 
 use super::Attachment;
 use crate::{Span, SpanId, SpanKind};
@@ -97,9 +98,10 @@ impl Forest {
 /// Each span's parent (by rank, [`NONE`] for none) and how it hangs, cycles not yet cut.
 fn parents_by_rank(ranked: &[&Span]) -> (Vec<u32>, Vec<Attachment>) {
     // Who owns an ID: its server if there is one, else the earliest; and its earliest client.
-    let mut owners: HashMap<SpanId, u32> = HashMap::with_capacity(ranked.len());
-    let mut clients: HashMap<SpanId, u32> = HashMap::new();
-    let mut servers: HashSet<SpanId> = HashSet::new();
+    let mut owners: HashMap<SpanId, u32, RandomState> =
+        HashMap::with_capacity_and_hasher(ranked.len(), RandomState::default());
+    let mut clients: HashMap<SpanId, u32, RandomState> = HashMap::default();
+    let mut servers: HashSet<SpanId, RandomState> = HashSet::default();
     for (rank, span) in (0..).zip(ranked) {
         match span.kind {
             SpanKind::Server if servers.insert(span.span_id) => {

@@ -1,27 +1,28 @@
-//! A request taken apart: one message for each trace.
+//! A request's spans by trace.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 use super::SpanSlice;
 use super::request::{ExportRequest, index};
 use crate::TraceId;
 
-/// The messages of [`ExportRequest::by_trace`], made one at a time.
+/// An export request and which of its spans belong together.
 #[derive(Debug, Clone)]
-pub struct ByTrace<'a> {
-    request: &'a ExportRequest,
+pub struct ByTrace {
+    request: ExportRequest,
     /// The spans' indices, those of a trace together and in the order sent.
     order: Vec<u32>,
     /// By trace, in order of first appearance: one past its last in `order`.
     ends: Vec<u32>,
-    next: usize,
 }
 
-impl<'a> ByTrace<'a> {
-    pub(super) fn new(request: &'a ExportRequest) -> Self {
-        let mut traces: HashMap<TraceId, u32> = HashMap::new();
+impl ByTrace {
+    pub(super) fn new(request: ExportRequest) -> Self {
+        let mut traces: HashMap<TraceId, u32, RandomState> = HashMap::default();
         let mut ends: Vec<u32> = Vec::new();
         let mut trace_of: Vec<u32> = Vec::with_capacity(request.spans().len());
         let mut last: Option<(TraceId, u32)> = None;
@@ -53,34 +54,111 @@ impl<'a> ByTrace<'a> {
             request,
             order,
             ends,
-            next: 0,
         }
     }
 
-    /// The same messages, each with how many spans it has.
-    pub fn with_counts(mut self) -> impl Iterator<Item = (TraceId, usize, Vec<u8>)> + use<'a> {
-        std::iter::from_fn(move || {
-            let (start, end) = self.range()?;
-            let (trace_id, message) = self.next()?;
-            Some((trace_id, end - start, message))
-        })
+    /// The request.
+    pub fn request(&self) -> &ExportRequest {
+        &self.request
     }
 
-    /// Where the next trace's spans are in `order`.
-    fn range(&self) -> Option<(usize, usize)> {
-        let end = *self.ends.get(self.next)?;
-        let start = self
-            .next
-            .checked_sub(1)
-            .map_or(0, |before| self.ends[before]);
-        Some((start as usize, end as usize))
+    /// How many traces it has spans of.
+    pub fn n_traces(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The spans of a trace, by its number in order of first appearance.
+    ///
+    /// # Panics
+    /// When there is no such trace.
+    pub fn trace(&self, number: usize) -> TraceSpans<'_> {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        TraceSpans {
+            request: &self.request,
+            spans: &self.order[start as usize..self.ends[number] as usize],
+        }
+    }
+
+    /// The spans of each trace, in order of first appearance.
+    pub fn traces(&self) -> impl ExactSizeIterator<Item = TraceSpans<'_>> {
+        (0..self.n_traces()).map(|number| self.trace(number))
+    }
+
+    /// Each trace's ID and [`TraceSpans::message`], in order of first appearance.
+    pub fn messages(&self) -> impl ExactSizeIterator<Item = (TraceId, Vec<u8>)> {
+        self.traces()
+            .map(|trace| (trace.trace_id(), trace.message()))
+    }
+}
+
+/// The spans of a request that belong to one trace; at least one.
+#[derive(Debug, Clone, Copy)]
+pub struct TraceSpans<'a> {
+    request: &'a ExportRequest,
+    spans: &'a [u32],
+}
+
+impl<'a> TraceSpans<'a> {
+    /// The trace's ID.
+    pub fn trace_id(&self) -> TraceId {
+        self.span(self.spans[0]).trace_id
+    }
+
+    /// How many there are.
+    #[expect(clippy::len_without_is_empty, reason = "a trace has a span")]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The spans in the order sent.
+    pub fn spans(self) -> impl ExactSizeIterator<Item = &'a SpanSlice> {
+        self.spans.iter().map(move |&span| self.span(span))
+    }
+
+    /// How many bytes their own messages have.
+    pub fn n_bytes(self) -> usize {
+        self.spans().map(|span| span.message().len()).sum()
+    }
+
+    /// They as one OTLP `TracesData` message with the bytes of resources, scopes and spans as sent.
+    /// Such messages of one trace can be joined end to end: protobuf reads the whole as one.
+    pub fn message(&self) -> Vec<u8> {
+        let mut message = Vec::with_capacity(self.message_len());
+        self.write_message(&mut message);
+        message
+    }
+
+    /// How many bytes [`Self::message`] has.
+    pub fn message_len(&self) -> usize {
+        self.by_resource(self.spans)
+            .map(|(_, len)| delimited_len(len))
+            .sum()
+    }
+
+    /// Appends [`Self::message`].
+    pub fn write_message(&self, to: &mut Vec<u8>) {
+        let bytes = self.request.bytes();
+        let (resources, scopes) = self.request.groups();
+        for (spans, len) in self.by_resource(self.spans) {
+            write_prefix(1, len, to);
+            resources.write(self.request.resource_of(self.span(spans[0])), bytes, to);
+            for (spans, len) in self.by_scope(spans) {
+                write_prefix(2, len, to);
+                scopes.write(self.span(spans[0]).scope, bytes, to);
+                for &span in spans {
+                    let message: Range<usize> = self.span(span).message();
+                    write_prefix(2, message.len(), to);
+                    to.extend_from_slice(&bytes[message]);
+                }
+            }
+        }
     }
 
     fn span(&self, span: u32) -> &'a SpanSlice {
         &self.request.spans()[span as usize]
     }
 
-    /// A trace's spans by resource, each with the length of its `ResourceSpans`.
+    /// Spans by resource, each with the length of its `ResourceSpans`.
     fn by_resource<'s>(&'s self, spans: &'s [u32]) -> impl Iterator<Item = (&'s [u32], usize)> {
         let resource_of = |span| self.request.resource_of(self.span(span));
         spans
@@ -104,59 +182,12 @@ impl<'a> ByTrace<'a> {
                 let own = self.request.groups().1.len_of(scope_of(spans[0])) as usize;
                 let nested: usize = spans
                     .iter()
-                    .map(|&span| delimited_len(self.span(span).message.len()))
+                    .map(|&span| delimited_len(self.span(span).message().len()))
                     .sum();
                 (spans, own + nested)
             })
     }
-
-    fn message(&self, spans: &[u32]) -> Vec<u8> {
-        let bytes = self.request.bytes();
-        let (resources, scopes) = self.request.groups();
-        let len = self
-            .by_resource(spans)
-            .map(|(_, len)| delimited_len(len))
-            .sum();
-        let mut to = Vec::with_capacity(len);
-        for (spans, len) in self.by_resource(spans) {
-            write_prefix(1, len, &mut to);
-            resources.write(
-                self.request.resource_of(self.span(spans[0])),
-                bytes,
-                &mut to,
-            );
-            for (spans, len) in self.by_scope(spans) {
-                write_prefix(2, len, &mut to);
-                scopes.write(self.span(spans[0]).scope, bytes, &mut to);
-                for &span in spans {
-                    let message = &bytes[self.span(span).message.clone()];
-                    write_prefix(2, message.len(), &mut to);
-                    to.extend_from_slice(message);
-                }
-            }
-        }
-        debug_assert_eq!(to.len(), len, "lengths are those of what is written");
-        to
-    }
 }
-
-impl Iterator for ByTrace<'_> {
-    type Item = (TraceId, Vec<u8>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (start, end) = self.range()?;
-        self.next += 1;
-        let spans = &self.order[start..end];
-        Some((self.span(spans[0]).trace_id, self.message(spans)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.ends.len() - self.next;
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for ByTrace<'_> {}
 
 /// How long a message of `len` bytes is with its tag (of one byte) and its length.
 fn delimited_len(len: usize) -> usize {

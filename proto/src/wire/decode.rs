@@ -1,14 +1,19 @@
 //! Stored traces decoded, whatever state they are in.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use super::reader::Reader;
+use super::outline::{self, Key, key};
+use super::request::check_size;
 use super::{SpanSlice, WireError};
 use crate::trace::TraceParts;
 use crate::{
-    Attribute, AttributeValue, Attributes, Event, Link, Resource, Scope, Span, SpanId, SpanKind,
+    Attribute, AttributeValue, Attributes, Event, Link, Resource, Scope, Span, SpanId,
     Status, StatusCode, TraceId, UnixNanos,
 };
 
@@ -25,7 +30,8 @@ pub const VALUE_DEPTH_MAX: usize = 24;
 /// and links takes up to 45 times its bytes in memory: who calls bounds the bytes.
 ///
 /// # Errors
-/// When the bytes are not a `TracesData` at all: broken outside of any span, resource or scope.
+/// When the bytes are not a `TracesData` at all: broken outside of any span, resource or scope, or
+/// larger than 4 GiB.
 pub fn decode_traces(trace_id: TraceId, traces_data: &[u8]) -> Result<TraceParts, WireError> {
     decode(trace_id, traces_data, None)
 }
@@ -49,13 +55,14 @@ fn decode(
     traces_data: &[u8],
     outline: Option<&[&str]>,
 ) -> Result<TraceParts, WireError> {
+    check_size(traces_data)?;
     let mut decoder = Decoder {
         trace_id,
         bytes: traces_data,
         outline,
         parts: TraceParts::default(),
-        resources: HashMap::new(),
-        scopes: HashMap::new(),
+        resources: HashMap::default(),
+        scopes: HashMap::default(),
     };
     for field in Reader::new(traces_data) {
         let field = field?;
@@ -66,17 +73,14 @@ fn decode(
     Ok(decoder.parts)
 }
 
-/// A resource's or scope's message and its schema URL, as sent.
-type Key<'a> = (Cow<'a, [u8]>, &'a [u8]);
-
 struct Decoder<'a> {
     trace_id: TraceId,
     bytes: &'a [u8],
     /// When only an outline is wanted: the keys of the attributes in it.
     outline: Option<&'a [&'a str]>,
     parts: TraceParts,
-    resources: HashMap<Key<'a>, u32>,
-    scopes: HashMap<Key<'a>, u32>,
+    resources: HashMap<Key<'a>, u32, RandomState>,
+    scopes: HashMap<Key<'a>, u32, RandomState>,
 }
 
 impl<'a> Decoder<'a> {
@@ -91,7 +95,7 @@ impl<'a> Decoder<'a> {
             }
             let message = field.message()?;
             let mut scope_key = match self.outline {
-                None => Some(self::key(message.clone())?),
+                None => Some(outline::key(message.clone())?),
                 Some(_) => Some((Cow::Borrowed(&[][..]), &[][..])),
             };
             let mut scope_idx = 0;
@@ -107,26 +111,25 @@ impl<'a> Decoder<'a> {
                                 &mut self.resources,
                                 &mut self.parts.resources,
                                 key,
-                                if self.outline.is_some() {
-                                    resource_outline
-                                } else {
-                                    resource
+                                |key| {
+                                    Arc::new(match self.outline {
+                                        Some(_) => outline::resource(key),
+                                        None => resource(key),
+                                    })
                                 },
                             );
                         }
                         if let Some(key) = scope_key.take() {
                             scope_idx = self.scope(key);
                         }
-                        let mut span = empty_span(&slice, resource_idx, scope_idx);
-                        let message = field.message()?;
-                        match self.outline {
-                            None => keep(fill_span(&mut span, message)),
-                            Some(keys) => {
-                                span.name = text(&self.bytes[slice.name.clone()]);
-                                keep(outline_span(&mut span, message, keys));
+                        self.parts.spans.push(match self.outline {
+                            None => {
+                                let mut span = empty_span(&slice, resource_idx, scope_idx);
+                                keep(fill_span(&mut span, field.message()?));
+                                span
                             }
-                        }
-                        self.parts.spans.push(span);
+                            Some(keys) => slice.outline(self.bytes, keys, resource_idx),
+                        });
                     }
                     _ => {}
                 }
@@ -149,24 +152,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// The message in field 1 and the schema URL in field 3. A message sent in several pieces is the
-/// pieces joined.
-fn key(message: Reader<'_>) -> Result<Key<'_>, WireError> {
-    let mut key: Key<'_> = (Cow::Borrowed(&[]), &[]);
-    for field in message {
-        let field = field?;
-        match field.number {
-            1 if key.0.is_empty() => key.0 = Cow::Borrowed(field.bytes()?),
-            1 => key.0.to_mut().extend_from_slice(field.bytes()?),
-            3 => key.1 = field.bytes()?,
-            _ => {}
-        }
-    }
-    Ok(key)
-}
-
 fn intern<K: Eq + Hash, T>(
-    known: &mut HashMap<K, u32>,
+    known: &mut HashMap<K, u32, RandomState>,
     values: &mut Vec<T>,
     key: K,
     decode: impl FnOnce(&K) -> T,
@@ -181,9 +168,9 @@ fn intern<K: Eq + Hash, T>(
 }
 
 /// What was read before a damaged field stays; what is behind it is not looked for.
-fn keep(_until_damaged: Result<(), WireError>) {}
+pub(super) fn keep(_until_damaged: Result<(), WireError>) {}
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -194,64 +181,6 @@ fn resource((message, schema_url): &Key<'_>) -> Resource {
     };
     keep(fill_resource(&mut resource, Reader::new(message)));
     resource
-}
-
-fn resource_outline((message, _): &Key<'_>) -> Resource {
-    let mut resource = Resource::default();
-    for field in Reader::new(message) {
-        match field {
-            Ok(field) if field.number == 1 => {
-                let Ok(message) = field.message() else { break };
-                if key_of(message.clone()) == Some(b"service.name") {
-                    push_attribute(&mut resource.attributes, message, 0);
-                }
-            }
-            Ok(field) if field.number == 2 && field.uint32().is_err() => break,
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    resource
-}
-
-/// Reads what an outline has and [`SpanSlice::read`] has not.
-fn outline_span(span: &mut Span, message: Reader<'_>, keys: &[&str]) -> Result<(), WireError> {
-    let has_attributes = matches!(span.kind, SpanKind::Client | SpanKind::Producer);
-    for field in message {
-        let field = field?;
-        match field.number {
-            9 if has_attributes => {
-                let message = field.message()?;
-                let key = key_of(message.clone());
-                if key.is_some_and(|key| keys.iter().any(|wanted| wanted.as_bytes() == key)) {
-                    push_attribute(&mut span.attributes, message, 0);
-                }
-            }
-            13 => {
-                let mut link = empty_link();
-                keep(fill_link(&mut link, field.message()?));
-                span.links.push(link);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The key of a `KeyValue`, as far as it can be read.
-fn key_of(message: Reader<'_>) -> Option<&[u8]> {
-    let mut key = None;
-    for field in message.map_while(Result::ok) {
-        match field.number {
-            1 => match field.bytes() {
-                Ok(bytes) => key = Some(bytes),
-                Err(_) => break,
-            },
-            2 if field.range().is_err() => break,
-            _ => {}
-        }
-    }
-    key
 }
 
 fn fill_resource(resource: &mut Resource, message: Reader<'_>) -> Result<(), WireError> {
@@ -289,7 +218,7 @@ fn fill_scope(scope: &mut Scope, message: Reader<'_>) -> Result<(), WireError> {
     Ok(())
 }
 
-fn empty_span(slice: &SpanSlice, resource_idx: u32, scope_idx: u32) -> Span {
+pub(super) fn empty_span(slice: &SpanSlice, resource_idx: u32, scope_idx: u32) -> Span {
     Span {
         span_id: slice.span_id,
         parent_id: slice.parent_id,
@@ -329,11 +258,7 @@ fn fill_span(span: &mut Span, message: Reader<'_>) -> Result<(), WireError> {
                 span.events.push(event);
             }
             12 => span.dropped_events_count = field.uint32()?,
-            13 => {
-                let mut link = empty_link();
-                keep(fill_link(&mut link, field.message()?));
-                span.links.push(link);
-            }
+            13 => push_link(&mut span.links, field.message()?),
             14 => span.dropped_links_count = field.uint32()?,
             15 => keep(fill_status(&mut span.status, field.message()?)),
             16 => span.flags = field.fixed32()?,
@@ -369,6 +294,12 @@ fn fill_event(event: &mut Event, message: Reader<'_>) -> Result<(), WireError> {
     Ok(())
 }
 
+pub(super) fn push_link(links: &mut Vec<Link>, message: Reader<'_>) {
+    let mut link = empty_link();
+    keep(fill_link(&mut link, message));
+    links.push(link);
+}
+
 fn empty_link() -> Link {
     Link {
         trace_id: None,
@@ -397,7 +328,7 @@ fn fill_link(link: &mut Link, message: Reader<'_>) -> Result<(), WireError> {
 }
 
 /// Reads a `KeyValue`; `depth` is how many lists and maps it lies in.
-fn push_attribute(attributes: &mut Attributes, message: Reader<'_>, depth: usize) {
+pub(super) fn push_attribute(attributes: &mut Attributes, message: Reader<'_>, depth: usize) {
     let mut attribute = Attribute::default();
     keep(fill_attribute(&mut attribute, message, depth));
     attributes.0.push(attribute);

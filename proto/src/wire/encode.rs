@@ -1,5 +1,7 @@
 //! Traces written as OTLP messages, for what makes traces itself: the demo, imports, tests.
 
+use std::sync::Arc;
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
@@ -33,7 +35,7 @@ pub fn to_messages(parts: &TraceParts, trace_id: TraceId) -> Vec<ResourceSpans> 
 fn messages(
     trace_id: TraceId,
     spans: &[Span],
-    resources: &[Resource],
+    resources: &[Arc<Resource>],
     scopes: &[Scope],
 ) -> Vec<ResourceSpans> {
     let scope_spans = |group: OfScope| {

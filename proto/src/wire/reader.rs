@@ -57,6 +57,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn field(&mut self) -> Result<Field<'a>, WireError> {
         let start = self.at;
         let (number, wire_type) = self.tag()?;
@@ -85,6 +86,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A field's number and wire type; the type is one of 0 to 5.
+    #[inline]
     fn tag(&mut self) -> Result<(u32, u8), WireError> {
         let at = self.at;
         let tag = self.varint()?;
@@ -95,15 +97,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, WireError> {
-        let rest = &self.bytes[self.at..self.end];
         // Most tags and lengths are one byte.
-        if let Some(&byte) = rest.first()
+        if let Some(&byte) = self.bytes[..self.end].get(self.at)
             && byte < 0x80
         {
             self.at += 1;
             return Ok(u64::from(byte));
         }
+        self.long_varint()
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, WireError> {
+        let rest = &self.bytes[self.at..self.end];
         let mut value = 0_u64;
         for (n, &byte) in rest.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * n);
@@ -121,6 +129,7 @@ impl<'a> Reader<'a> {
         Err(WireError::Varint { at: self.at })
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let array = self.bytes[self.at..self.end]
             .first_chunk()
@@ -129,6 +138,7 @@ impl<'a> Reader<'a> {
         Ok(*array)
     }
 
+    #[inline]
     fn len_delimited(&mut self) -> Result<Range<usize>, WireError> {
         let at = self.at;
         let len = self.varint()?;
@@ -143,6 +153,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips to behind the end of the group that began at `at`.
+    #[cold]
     fn skip_group(&mut self, at: usize, number: u32) -> Result<(), WireError> {
         let mut open = vec![number];
         while let Some(&innermost) = open.last() {

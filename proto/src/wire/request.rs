@@ -5,10 +5,11 @@
 //! nested groups and spans) lie. A trace's message repeats them as sent, so that unknown fields and
 //! messages sent in several pieces come through without being understood here.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 
 use super::reader::{Field, Reader};
 use super::{ByTrace, Rejections, SpanSlice, WireError};
@@ -37,13 +38,7 @@ impl ExportRequest {
     /// When the bytes are not an `ExportTraceServiceRequest` at all: broken outside of any span,
     /// larger than 4 GiB, or more than [`SPREAD_BYTES_MAX`] once split by trace.
     pub fn parse(bytes: Bytes) -> Result<Self, WireError> {
-        if u32::try_from(bytes.len()).is_err() {
-            let limit_bytes = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
-            return Err(WireError::TooLarge {
-                n_bytes: bytes.len(),
-                limit_bytes,
-            });
-        }
+        check_size(&bytes)?;
         let mut request = Self {
             bytes,
             spans: Vec::new(),
@@ -85,12 +80,21 @@ impl ExportRequest {
         }
     }
 
-    /// The accepted spans by trace, each trace's as one OTLP `TracesData` message with the bytes of
-    /// resources, scopes and spans as sent; traces in order of first appearance. Such messages of
-    /// one trace can be joined end to end: protobuf reads the whole as one message. All of them
-    /// together take no more than the request and [`SPREAD_BYTES_MAX`].
-    pub fn by_trace(&self) -> ByTrace<'_> {
+    /// The accepted spans by trace. The messages of all traces together take no more than the
+    /// request and [`SPREAD_BYTES_MAX`].
+    pub fn by_trace(self) -> ByTrace {
         ByTrace::new(self)
+    }
+
+    /// Appends the fields of a span's `ResourceSpans` besides its scopes: resource and schema URL.
+    pub fn write_resource(&self, span: &SpanSlice, to: &mut Vec<u8>) {
+        self.resources
+            .write(self.resource_of(span), &self.bytes, to);
+    }
+
+    /// Appends the fields of a span's `ScopeSpans` besides its spans: scope and schema URL.
+    pub fn write_scope(&self, span: &SpanSlice, to: &mut Vec<u8>) {
+        self.scopes.write(span.scope, &self.bytes, to);
     }
 
     fn walk_resource_spans(&mut self, bytes: &[u8], message: Reader<'_>) -> Result<(), WireError> {
@@ -161,7 +165,7 @@ impl ExportRequest {
         if at_most <= SPREAD_BYTES_MAX {
             return Ok(());
         }
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<_, RandomState> = HashSet::default();
         let mut n_bytes = 0;
         for span in &self.spans {
             let resource = self.resource_of(span);
@@ -240,6 +244,18 @@ impl Groups {
             to.extend_from_slice(&bytes[field.start as usize..field.end as usize]);
         }
     }
+}
+
+/// Refuses what [`index`] could not point into.
+pub(super) fn check_size(bytes: &[u8]) -> Result<(), WireError> {
+    if u32::try_from(bytes.len()).is_err() {
+        let limit_bytes = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        return Err(WireError::TooLarge {
+            n_bytes: bytes.len(),
+            limit_bytes,
+        });
+    }
+    Ok(())
 }
 
 /// Positions and counts in a request, which is no larger than 4 GiB.

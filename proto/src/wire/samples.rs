@@ -214,7 +214,8 @@ pub(crate) fn any_rich_trace() -> impl Strategy<Value = Trace> {
 
 /// The trace of a request of one trace.
 pub(crate) fn trace_of(request: &ExportRequest) -> Trace {
-    let mut traces = request.by_trace();
+    let traces = request.clone().by_trace();
+    let mut traces = traces.messages();
     let (trace_id, message) = traces.next().expect("a trace");
     assert_eq!(traces.next(), None);
     trace_from(trace_id, &message)

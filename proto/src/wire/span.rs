@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::reader::Reader;
+use super::request::index;
 use super::{RejectReason, WireError};
 use crate::{SpanId, SpanKind, StatusCode, TraceId, UnixNanos};
 
@@ -23,15 +24,31 @@ pub struct SpanSlice {
     pub kind: SpanKind,
     /// How it ended.
     pub status: StatusCode,
-    /// Its name's bytes in the request; not always UTF-8.
-    pub name: Range<usize>,
-    /// Its message's bytes in the request.
-    pub message: Range<usize>,
+    /// Whether it links to other spans.
+    pub has_links: bool,
+    // 32 bits each, as a request is no larger than 4 GiB: many are kept.
+    name: Range<u32>,
+    message: Range<u32>,
     /// The `ScopeSpans` it came in, as an index into its request's.
     pub(super) scope: u32,
 }
 
 impl SpanSlice {
+    /// Its name's bytes in the request; not always UTF-8.
+    pub fn name(&self) -> Range<usize> {
+        self.name.start as usize..self.name.end as usize
+    }
+
+    /// Its message's bytes in the request.
+    pub fn message(&self) -> Range<usize> {
+        self.message.start as usize..self.message.end as usize
+    }
+
+    /// The `ScopeSpans` it came in, as an index into its request's; a scope has one resource.
+    pub fn scope_idx(&self) -> u32 {
+        self.scope
+    }
+
     /// Walks the span that lies in `bytes` at `message`. Its own fields are checked to the end;
     /// attributes, events and links are stepped over.
     pub(super) fn read(
@@ -54,8 +71,9 @@ impl SpanSlice {
             end: UnixNanos(fields.end),
             kind: SpanKind::from_number(fields.kind),
             status: StatusCode::from_number(fields.status),
-            name: fields.name,
-            message,
+            has_links: fields.has_links,
+            name: index(fields.name.start)..index(fields.name.end),
+            message: index(message.start)..index(message.end),
             scope,
         })
     }
@@ -72,6 +90,7 @@ struct Fields<'a> {
     start: u64,
     end: u64,
     status: i32,
+    has_links: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -91,9 +110,13 @@ impl<'a> Fields<'a> {
                 6 => fields.kind = field.enumeration()?,
                 7 => fields.start = field.fixed64()?,
                 8 => fields.end = field.fixed64()?,
-                // tracestate, attributes, events, links.
-                3 | 9 | 11 | 13 => {
+                // tracestate, attributes, events.
+                3 | 9 | 11 => {
                     field.range()?;
+                }
+                13 => {
+                    field.range()?;
+                    fields.has_links = true;
                 }
                 // What the sender left out.
                 10 | 12 | 14 => {

@@ -44,8 +44,8 @@ fn assert_slice(slice: &SpanSlice, bytes: &[u8], span: &Span) {
     assert_eq!(slice.kind, SpanKind::from_number(span.kind));
     let status = span.status.as_ref().map_or(0, |status| status.code);
     assert_eq!(slice.status, StatusCode::from_number(status));
-    assert_eq!(&bytes[slice.name.clone()], span.name.as_bytes());
-    let message = Span::decode(&bytes[slice.message.clone()]).expect("a span");
+    assert_eq!(&bytes[slice.name()], span.name.as_bytes());
+    let message = Span::decode(&bytes[slice.message()]).expect("a span");
     assert_eq!(message.encode_to_vec(), span.encode_to_vec());
 }
 
@@ -159,8 +159,8 @@ proptest! {
                 traces.push(span.trace_id);
             }
         }
-        prop_assert_eq!(request.by_trace().len(), traces.len());
-        for ((trace_id, message_of_trace), expected) in request.by_trace().zip(traces) {
+        prop_assert_eq!(request.clone().by_trace().n_traces(), traces.len());
+        for ((trace_id, message_of_trace), expected) in request.by_trace().messages().zip(traces) {
             prop_assert_eq!(trace_id, expected);
             let of_trace = TracesData::decode(&message_of_trace[..]).expect("a TracesData");
             let expected = TracesData { resource_spans: only(trace_id, &message.resource_spans) };
@@ -171,7 +171,7 @@ proptest! {
     #[test]
     fn every_byte_of_spans_resources_and_scopes_survives_the_split(bytes in any_request_bytes()) {
         let mut expected = as_sent(&bytes);
-        for (trace_id, message) in parse(&bytes).expect("a request").by_trace() {
+        for (trace_id, message) in parse(&bytes).expect("a request").by_trace().messages() {
             let mut of_trace = as_sent(&message);
             prop_assert_eq!(of_trace.remove(&trace_id), expected.remove(&trace_id));
             prop_assert!(of_trace.is_empty());
@@ -182,7 +182,7 @@ proptest! {
     #[test]
     fn what_is_decoded_is_what_prost_decodes(bytes in any_request_bytes()) {
         let message = ExportTraceServiceRequest::decode(&bytes[..]).expect("a request");
-        for (trace_id, of_trace) in parse(&bytes).expect("a request").by_trace() {
+        for (trace_id, of_trace) in parse(&bytes).expect("a request").by_trace().messages() {
             let parts = decode_traces(trace_id, &of_trace).expect("a TracesData");
             prop_assert_eq!(
                 flat(&to_messages(&parts, trace_id)),
@@ -209,7 +209,7 @@ proptest! {
             }
         }
         let keys = ["peer.service", "a", "k", "key", "service.name"];
-        let traces = parse(&bytes).map_or(vec![], |request| request.by_trace().collect());
+        let traces = parse(&bytes).map_or(vec![], |request| request.by_trace().messages().collect());
         for (trace_id, of_trace) in traces {
             let mut whole = decode_traces(trace_id, &of_trace).expect("a TracesData");
             let outline = decode_outline(trace_id, &of_trace, &keys).expect("a TracesData");
@@ -250,7 +250,7 @@ proptest! {
 
     #[test]
     fn messages_of_a_trace_can_be_joined(bytes in any_request_bytes()) {
-        for (trace_id, message) in parse(&bytes).expect("a request").by_trace() {
+        for (trace_id, message) in parse(&bytes).expect("a request").by_trace().messages() {
             let once = decode_traces(trace_id, &message).expect("a TracesData");
             let joined = [&message[..], &message[..]].concat();
             let twice = decode_traces(trace_id, &joined).expect("a TracesData");
@@ -263,7 +263,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_request_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(request) = parse(&bytes) {
-            prop_assert_eq!(request.by_trace().count(), request.by_trace().len());
+            prop_assert_eq!(request.clone().by_trace().messages().count(), request.by_trace().n_traces());
         }
         if let Ok(parts) = decode_traces(testing::trace_id(), &bytes) {
             prop_assert!(parts.spans.len() * 30 <= bytes.len());
@@ -284,7 +284,9 @@ proptest! {
         }
         if let Ok(request) = parse(&bytes) {
             let n_spans: usize = request
+                .clone()
                 .by_trace()
+                .messages()
                 .map(|(trace_id, message)| {
                     decode_traces(trace_id, &message).expect("a TracesData").spans.len()
                 })

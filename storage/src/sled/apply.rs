@@ -114,12 +114,12 @@ impl Applier {
         } = durable;
         // Before, so that what is acknowledged no longer waits.
         self.core.wait_for_room();
+        let n_spans = request.spans().len() as u64;
         let result = self.core.check();
         if result.is_ok() {
-            self.core.insert(seq, received, &request);
+            self.core.insert(seq, received, request);
         }
-        let n_spans = request.spans().len() as u64;
-        drop((request, taken));
+        drop(taken);
         answer(done, result.map(|()| Appended { n_spans }));
     }
 }

@@ -16,6 +16,7 @@ mod column;
 mod decode;
 mod encode;
 mod shape;
+mod tokens;
 
 pub(crate) use decode::{Block, Fragment};
 pub(crate) use encode::{BlockBuilder, FragmentFacts};

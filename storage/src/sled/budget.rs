@@ -1,4 +1,4 @@
-//! How much may wait to be written.
+//! How much memory may be taken, and how much is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +39,15 @@ impl Budget {
             bytes,
             taken_bytes: Arc::clone(&self.taken_bytes),
         })
+    }
+
+    /// Takes `bytes` whether or not that many are left.
+    pub(super) fn take_anyway(&self, bytes: u64) -> Taken {
+        self.taken_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Taken {
+            bytes,
+            taken_bytes: Arc::clone(&self.taken_bytes),
+        }
     }
 
     /// How much is taken.

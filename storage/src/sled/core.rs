@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
@@ -12,12 +13,17 @@ use parking_lot::{Condvar, Mutex};
 
 use super::entries::Entries;
 use super::files::Files;
-use super::live::{Chunk, Live, LiveTrace, Take};
+use super::budget::Budget;
+use super::live::{Live, LiveTrace, Take};
+use super::received::{Chunk, Received};
 use super::seal::Turn;
 use super::settings::Settings;
 use super::traces::TraceBuilder;
 use super::view::{self, PartitionView, View};
 use crate::{StorageError, StoredTrace};
+
+/// How often it is looked whether there is room, at the least.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// An open store's data, and how to get at it.
 pub(super) struct Core {
@@ -25,6 +31,8 @@ pub(super) struct Core {
     pub(super) files: Arc<dyn Files>,
     pub(super) paths: Paths,
     pub(super) state: Mutex<State>,
+    /// What the requests in memory take.
+    requests: Budget,
     /// Signalled when there is work for the sealer, and when it made room.
     pub(super) changed: Condvar,
     /// Held while traces are sealed, and while the active partition is exchanged.
@@ -54,7 +62,6 @@ pub(super) struct Paths {
 }
 
 /// What a moment looks like.
-#[derive(Default)]
 pub(super) struct State {
     pub(super) live: Live,
     /// What is being sealed: neither live any more nor in the view yet.
@@ -104,7 +111,7 @@ impl State {
     pub(super) fn watermark(&self) -> u64 {
         let sealing = self.sealing.iter().flat_map(|batch| &batch.traces);
         sealing
-            .map(|trace| trace.chunks[0].seq)
+            .map(|trace| trace.chunks[0].seq())
             .chain(self.live.seq_min())
             .min()
             .unwrap_or(self.applied + 1)
@@ -120,15 +127,18 @@ impl Core {
         view: View,
         applied: u64,
     ) -> Self {
+        let requests = Budget::new(u64::MAX);
         Self {
             settings,
             files,
             paths,
             state: Mutex::new(State {
+                live: Live::new(requests.clone()),
+                sealing: None,
                 view,
                 applied,
-                ..State::default()
             }),
+            requests,
             changed: Condvar::new(),
             turn: Mutex::default(),
             entries: Mutex::default(),
@@ -186,28 +196,16 @@ impl Core {
     }
 
     /// Takes a request in that the log has as `seq`; the sequences of calls grow.
-    pub(super) fn insert(&self, seq: u64, received: UnixNanos, request: &ExportRequest) {
-        let chunks: Vec<(TraceId, Chunk)> = request
-            .by_trace()
-            .with_counts()
-            .map(|(trace_id, n_spans, data)| {
-                let chunk = Chunk {
-                    seq,
-                    received,
-                    n_spans,
-                    data: data.into(),
-                };
-                (trace_id, chunk)
-            })
-            .collect();
-        self.insert_chunks(seq, chunks);
+    pub(super) fn insert(&self, seq: u64, received: UnixNanos, request: ExportRequest) {
+        let received = Received::new(seq, received, request, &self.requests);
+        self.insert_chunks(seq, received.chunks());
     }
 
-    fn insert_chunks(&self, seq: u64, chunks: Vec<(TraceId, Chunk)>) {
+    fn insert_chunks(&self, seq: u64, chunks: impl IntoIterator<Item = Chunk>) {
         let now = self.settings.clock.elapsed();
         let mut state = self.state.lock();
-        for (trace_id, chunk) in chunks {
-            state.live.insert(trace_id, chunk, now, &self.settings);
+        for chunk in chunks {
+            state.live.insert(chunk, now, &self.settings);
         }
         state.applied = state.applied.max(seq);
         let is_pressed = state.live.n_bytes() > self.settings.live_bytes_soft;
@@ -225,21 +223,15 @@ impl Core {
         &self,
         seq: u64,
         received: UnixNanos,
-        request: &ExportRequest,
+        request: ExportRequest,
     ) -> Result<(), StorageError> {
         let view = self.state.lock().view.clone();
+        let received = Received::new(seq, received, request, &self.requests);
         let mut chunks = Vec::new();
-        for (trace_id, n_spans, data) in request.by_trace().with_counts() {
-            if view::covers(&view.fragments_since(trace_id, seq)?, seq) {
-                continue;
+        for chunk in received.chunks() {
+            if !view::covers(&view.fragments_since(chunk.spans().trace_id(), seq)?, seq) {
+                chunks.push(chunk);
             }
-            let chunk = Chunk {
-                seq,
-                received,
-                n_spans,
-                data: data.into(),
-            };
-            chunks.push((trace_id, chunk));
         }
         self.insert_chunks(seq, chunks);
         Ok(())
@@ -247,10 +239,13 @@ impl Core {
 
     /// Waits while memory is full, if somebody is at work on it.
     pub(super) fn wait_for_room(&self) {
-        self.changed.wait_while(&mut self.state.lock(), |state| {
-            state.live.n_bytes() > self.settings.live_bytes_hard
-                && self.is_sealing.load(Ordering::Relaxed)
-        });
+        let mut state = self.state.lock();
+        while state.live.n_bytes() > self.settings.live_bytes_hard
+            && self.is_sealing.load(Ordering::Relaxed)
+        {
+            // What readers hold on to is given back without a signal.
+            self.changed.wait_for(&mut state, ROOM_CHECK_INTERVAL);
+        }
     }
 
     /// Seals while memory is over its soft limit; for as long as no sealer does.

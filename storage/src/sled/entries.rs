@@ -7,7 +7,8 @@ use longpole_proto::{Trace, TraceId};
 
 use super::core::{Core, read_trace};
 use super::entry::{self, cut};
-use super::live::{Chunk, LiveTrace};
+use super::live::LiveTrace;
+use super::received::Chunk;
 use super::view::View;
 use crate::{Operation, StorageError};
 
@@ -30,10 +31,10 @@ impl Version {
     fn add(&mut self, trace: &LiveTrace) {
         let chunks = &trace.chunks;
         if self.0 == 0 {
-            self.1 = chunks[0].seq;
+            self.1 = chunks[0].seq();
         }
         self.0 += chunks.len();
-        self.2 = chunks.last().map_or(0, |chunk| chunk.seq);
+        self.2 = chunks.last().map_or(0, Chunk::seq);
     }
 }
 

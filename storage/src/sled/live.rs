@@ -7,28 +7,16 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use longpole_proto::{TraceId, UnixNanos};
+use longpole_proto::TraceId;
 
+use super::budget::Budget;
+use super::received::Chunk;
 use super::settings::Settings;
 
-/// What a chunk takes besides its bytes.
-const CHUNK_BYTES: u64 = 96;
-
-/// What a trace takes besides its chunks.
-const TRACE_BYTES: u64 = 224;
-
-/// What one export request brought for one trace.
-#[derive(Debug, Clone)]
-pub(super) struct Chunk {
-    pub(super) seq: u64,
-    pub(super) received: UnixNanos,
-    pub(super) n_spans: usize,
-    /// A `TracesData` message.
-    pub(super) data: Bytes,
-}
+/// What a trace takes besides its spans.
+const TRACE_BYTES: u64 = 256;
 
 /// A trace in memory.
 #[derive(Debug, Clone)]
@@ -37,6 +25,7 @@ pub(super) struct LiveTrace {
     /// In order of sequence; at least one.
     pub(super) chunks: Vec<Chunk>,
     pub(super) n_spans: usize,
+    /// Of its spans' messages.
     n_bytes: u64,
     /// Tells it from an earlier one with the same ID.
     generation: u64,
@@ -52,8 +41,10 @@ impl LiveTrace {
 }
 
 /// The traces in memory that no sealer has taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Live {
+    /// What the requests in memory take: those of the traces here, and of those being sealed.
+    requests: Budget,
     traces: HashMap<TraceId, LiveTrace, RandomState>,
     /// Every trace once, by when it was due at the time it was put here.
     by_due: BinaryHeap<Reverse<(Duration, u64, TraceId)>>,
@@ -61,7 +52,6 @@ pub(super) struct Live {
     ready: VecDeque<(u64, TraceId)>,
     ready_spans: usize,
     ready_since: Option<Duration>,
-    n_bytes: u64,
     next_generation: u64,
 }
 
@@ -77,9 +67,22 @@ pub(super) enum Take {
 }
 
 impl Live {
+    /// No traces; `requests` is what their chunks' requests are counted in.
+    pub(super) fn new(requests: Budget) -> Self {
+        Self {
+            requests,
+            traces: HashMap::default(),
+            by_due: BinaryHeap::new(),
+            ready: VecDeque::new(),
+            ready_spans: 0,
+            ready_since: None,
+            next_generation: 0,
+        }
+    }
+
     /// How many bytes it takes, about.
     pub(super) fn n_bytes(&self) -> u64 {
-        self.n_bytes
+        self.requests.taken_bytes() + self.traces.len() as u64 * TRACE_BYTES
     }
 
     /// A trace.
@@ -94,27 +97,20 @@ impl Live {
 
     /// The least sequence of any span.
     pub(super) fn seq_min(&self) -> Option<u64> {
-        self.iter().map(|trace| trace.chunks[0].seq).min()
+        self.iter().map(|trace| trace.chunks[0].seq()).min()
     }
 
     /// Adds a chunk that arrived at `now`; sequences grow.
-    pub(super) fn insert(
-        &mut self,
-        trace_id: TraceId,
-        chunk: Chunk,
-        now: Duration,
-        settings: &Settings,
-    ) {
-        let chunk_bytes = chunk.data.len() as u64 + CHUNK_BYTES;
-        self.n_bytes += chunk_bytes;
+    pub(super) fn insert(&mut self, chunk: Chunk, now: Duration, settings: &Settings) {
+        let spans = chunk.spans();
+        let (trace_id, n_spans, n_bytes) = (spans.trace_id(), spans.len(), spans.n_bytes());
         let trace = self.traces.entry(trace_id).or_insert_with(|| {
             self.next_generation += 1;
-            self.n_bytes += TRACE_BYTES;
             let trace = LiveTrace {
                 trace_id,
-                chunks: Vec::with_capacity(1),
+                chunks: Vec::with_capacity(4),
                 n_spans: 0,
-                n_bytes: TRACE_BYTES,
+                n_bytes: 0,
                 generation: self.next_generation,
                 first: now,
                 last: now,
@@ -124,11 +120,11 @@ impl Live {
             self.by_due.push(due);
             trace
         });
-        trace.n_bytes += chunk_bytes;
-        trace.n_spans += chunk.n_spans;
+        trace.n_bytes += n_bytes as u64;
+        trace.n_spans += n_spans;
         trace.last = now;
         if trace.is_ready {
-            self.ready_spans += chunk.n_spans;
+            self.ready_spans += n_spans;
         }
         trace.chunks.push(chunk);
         let is_large =
@@ -198,7 +194,6 @@ impl Live {
                 .expect("what is ready is taken nowhere else");
             n_spans += trace.n_spans;
             self.ready_spans -= trace.n_spans;
-            self.n_bytes -= trace.n_bytes;
             taken.push(trace);
         }
         self.ready_since = (!self.ready.is_empty()).then_some(now);

@@ -1,5 +1,7 @@
 //! Sealing: live traces become a block of the active partition.
 
+mod groups;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,9 +9,12 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use longpole_proto::{Trace, TraceId, UnixNanos};
+use longpole_analysis::PEER_KEYS;
+use longpole_proto::trace::TraceParts;
+use longpole_proto::{Scope, Trace, TraceId, UnixNanos};
 use parking_lot::Mutex;
 
+use self::groups::Groups;
 use super::block::{Block, BlockBuilder, FragmentFacts};
 use super::core::{Batch, Core};
 use super::entry::{self, cut};
@@ -17,16 +22,43 @@ use super::io_error;
 use super::live::{LiveTrace, Take};
 use super::operations::Known;
 use super::partition::{RowsBuilder, Sealed, Zone};
-use super::traces::{self, TraceBuilder};
+use super::received::Chunk;
+use super::traces::TraceBuilder;
 use super::view::{self, FragmentRef, View};
 use crate::{Operation, StorageError};
 
-/// What the sealer remembers from one block to the next.
+/// What the sealer keeps from one block to the next.
 #[derive(Default)]
 pub(super) struct Turn {
     /// Of the active partition.
     known: Known,
     partition: u32,
+    tools: Tools,
+}
+
+/// What blocks are built with, one after the other.
+struct Tools {
+    builder: BlockBuilder,
+    groups: Groups,
+    /// The group of each span of the trace at hand.
+    group_of: Vec<u32>,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self {
+            builder: BlockBuilder::new(),
+            groups: Groups::default(),
+            group_of: Vec::new(),
+        }
+    }
+}
+
+impl Tools {
+    fn clear(&mut self) {
+        self.builder.clear();
+        self.groups.clear();
+    }
 }
 
 /// The sealer's thread, which works while the store is open.
@@ -118,25 +150,36 @@ impl Core {
             (batch, state.view.clone())
         };
         let active = view.active().expect("there always is an active partition");
-        if turn.partition != active.partition.number() {
-            *turn = Turn {
-                known: Known::default(),
-                partition: active.partition.number(),
-            };
+        let Turn {
+            known,
+            partition,
+            tools,
+        } = &mut *turn;
+        if *partition != active.partition.number() {
+            *known = Known::default();
+            *partition = active.partition.number();
         }
-        let sealed = self.build(&batch, &view, &mut turn.known)?;
+        tools.clear();
+        let sealed = self.build(&batch, &view, known, tools)?;
         let block = u32::try_from(active.zones.len()).expect("far fewer than 2^32 blocks");
         active.partition.write(block, &sealed)?;
         let mut state = self.state.lock();
         state.view.push_block(Arc::new(sealed.zone));
         state.sealing = None;
+        // The requests' memory is given back before those who wait for it look.
+        drop(batch);
         drop(state);
         self.changed.notify_all();
         Ok(true)
     }
 
-    fn build(&self, batch: &Batch, view: &View, known: &mut Known) -> Result<Sealed, StorageError> {
-        let mut builder = BlockBuilder::new();
+    fn build(
+        &self,
+        batch: &Batch,
+        view: &View,
+        known: &mut Known,
+        tools: &mut Tools,
+    ) -> Result<Sealed, StorageError> {
         let mut rows = RowsBuilder::default();
         let mut zone = Zone::new(batch.seq);
         let mut operations = Vec::new();
@@ -147,14 +190,17 @@ impl Core {
             .collect::<Result<Vec<_>, _>>()?;
         let mut old = self.read_old(batch, &fragments)?;
         for (live, fragments) in batch.traces.iter().zip(&fragments) {
-            add_spans(&mut builder, live, &mut zone)?;
-            let seq_min = live.chunks[0].seq;
+            add_spans(tools, live, &mut zone)?;
+            let seq_min = live.chunks[0].seq();
             let trace_id = live.trace_id;
             let late = view::late_row(view, trace_id, fragments, seq_min);
             zone.late.extend(late);
             let trace = match old.remove(&trace_id) {
-                None if fragments.is_empty() => outline(live, None),
-                Some(before) => before.and_then(|before| outline(live, Some(before))),
+                None if fragments.is_empty() => Ok(outline(tools, live)),
+                Some(before) => before.and_then(|mut before| {
+                    before.push_chunks(&live.chunks)?;
+                    before.outline()
+                }),
                 None => Err(StorageError::Damaged {
                     what: format!("trace {trace_id} has too many fragments"),
                 }),
@@ -168,15 +214,11 @@ impl Core {
                 // Searches make it when they need it, or find out why it cannot be made.
                 zone.is_open = true;
                 rows.push(trace_id, &[]);
-                for chunk in &live.chunks {
-                    if let Ok(trace) = traces::outline(trace_id, &chunk.data) {
-                        add_operations(&trace, known, &mut operations);
-                    }
-                }
+                add_operations(&outline(tools, live), known, &mut operations);
             }
         }
         Ok(Sealed {
-            block: builder.finish(),
+            block: tools.builder.finish(),
             rows: rows.finish(),
             zone,
             trace_ids: batch.traces.iter().map(|trace| trace.trace_id).collect(),
@@ -247,45 +289,71 @@ impl Core {
     }
 }
 
-fn add_spans(
-    builder: &mut BlockBuilder,
-    live: &LiveTrace,
-    zone: &mut Zone,
-) -> Result<(), StorageError> {
-    let mut spans = Vec::with_capacity(live.n_spans);
+/// Adds a trace's spans to the block, and leaves each one's group.
+fn add_spans(tools: &mut Tools, live: &LiveTrace, zone: &mut Zone) -> Result<(), StorageError> {
+    let Tools {
+        builder,
+        groups,
+        group_of,
+    } = tools;
+    groups.begin_trace();
+    group_of.clear();
     for chunk in &live.chunks {
-        traces::spans_of(&chunk.data, &mut spans).map_err(|error| StorageError::Damaged {
-            what: format!("trace {} in memory: {error}", live.trace_id),
-        })?;
+        // Spans of one scope stand together.
+        let mut last: Option<(u32, u32)> = None;
+        for span in chunk.spans().spans() {
+            let group = match last {
+                Some((scope_idx, group)) if scope_idx == span.scope_idx() => group,
+                _ => groups.of(chunk.from(), span, builder)?,
+            };
+            last = Some((span.scope_idx(), group));
+            group_of.push(group);
+        }
     }
-    let received = || live.chunks.iter().map(|chunk| chunk.received);
+    let received = || live.chunks.iter().map(Chunk::received);
     let first = received().min().unwrap_or_default();
     let last = received().max().unwrap_or_default();
     let facts = FragmentFacts {
         first_received: first.0,
         last_received: last.0,
     };
-    let spans = spans
-        .iter()
-        .map(|(resource, scope, message)| (&**resource, &**scope, *message));
-    builder.add_trace(live.trace_id, facts, spans);
-    zone.seq_min = zone.seq_min.min(live.chunks[0].seq);
+    let messages = live.chunks.iter().flat_map(|chunk| {
+        let bytes = chunk.from().by_trace.request().bytes();
+        chunk
+            .spans()
+            .spans()
+            .map(move |span| &bytes[span.message()])
+    });
+    builder.add_trace(
+        live.trace_id,
+        facts,
+        group_of.iter().copied().zip(messages),
+    );
+    zone.seq_min = zone.seq_min.min(live.chunks[0].seq());
     zone.n_spans += live.n_spans as u64;
     zone.n_traces += 1;
     zone.received_max = UnixNanos(zone.received_max.0.max(last.0));
     Ok(())
 }
 
-/// As much of a trace as its summary needs, with what was sealed before.
-fn outline(live: &LiveTrace, before: Option<TraceBuilder>) -> Result<Trace, StorageError> {
-    match (before, live.chunks.as_slice()) {
-        (None, [chunk]) => traces::outline(live.trace_id, &chunk.data),
-        (before, chunks) => {
-            let mut trace = before.unwrap_or_else(|| TraceBuilder::new(live.trace_id));
-            trace.push_chunks(chunks)?;
-            trace.outline()
-        }
+/// As much of the trace that was added last as its summary needs.
+fn outline(tools: &mut Tools, live: &LiveTrace) -> Trace {
+    let mut parts = TraceParts {
+        spans: Vec::with_capacity(live.n_spans),
+        resources: Vec::new(),
+        scopes: vec![Scope::default()],
+    };
+    let spans = live.chunks.iter().flat_map(|chunk| {
+        let bytes = chunk.from().by_trace.request().bytes();
+        chunk.spans().spans().map(move |span| (bytes, span))
+    });
+    for ((bytes, span), &group) in spans.zip(&tools.group_of) {
+        let resource_idx = tools.groups.resource_idx(group, &mut parts.resources);
+        parts
+            .spans
+            .push(span.outline(bytes, &PEER_KEYS, resource_idx));
     }
+    Trace::new(live.trace_id, parts).expect("a trace in memory has a span")
 }
 
 fn add_operations(trace: &Trace, known: &mut Known, operations: &mut Vec<Operation>) {

@@ -1,13 +1,10 @@
 //! Traces put together from their pieces, and taken apart into spans.
 
-use std::borrow::Cow;
-
 use longpole_analysis::PEER_KEYS;
-use longpole_proto::wire::reader::Reader;
-use longpole_proto::wire::{WireError, decode_outline};
+use longpole_proto::wire::decode_outline;
 use longpole_proto::{Trace, TraceId, UnixNanos};
 
-use super::live::Chunk;
+use super::received::Chunk;
 use crate::{StorageError, StoredTrace};
 
 /// The largest trace that is given back whole, its spans' bytes: an export request of the largest
@@ -50,7 +47,13 @@ impl TraceBuilder {
     /// # Errors
     /// When the trace becomes larger than [`TRACE_BYTES_MAX`].
     pub(super) fn push(&mut self, traces_data: &[u8]) -> Result<(), StorageError> {
-        let n_bytes = self.otlp.len() as u64 + traces_data.len() as u64;
+        self.reserve(traces_data.len())?;
+        self.otlp.extend_from_slice(traces_data);
+        Ok(())
+    }
+
+    fn reserve(&mut self, more_bytes: usize) -> Result<(), StorageError> {
+        let n_bytes = self.otlp.len() as u64 + more_bytes as u64;
         if n_bytes > TRACE_BYTES_MAX {
             return Err(StorageError::TooLarge {
                 what: "trace",
@@ -58,7 +61,7 @@ impl TraceBuilder {
                 limit_bytes: TRACE_BYTES_MAX,
             });
         }
-        self.otlp.extend_from_slice(traces_data);
+        self.otlp.reserve(more_bytes);
         Ok(())
     }
 
@@ -68,8 +71,10 @@ impl TraceBuilder {
     /// As [`Self::push`].
     pub(super) fn push_chunks(&mut self, chunks: &[Chunk]) -> Result<(), StorageError> {
         chunks.iter().try_for_each(|chunk| {
-            self.received(chunk.received);
-            self.push(&chunk.data)
+            self.received(chunk.received());
+            self.reserve(chunk.spans().message_len())?;
+            chunk.spans().write_message(&mut self.otlp);
+            Ok(())
         })
     }
 
@@ -104,54 +109,4 @@ pub(super) fn outline(trace_id: TraceId, traces_data: &[u8]) -> Result<Trace, St
         .ok_or_else(|| StorageError::Damaged {
             what: format!("the spans of trace {trace_id}"),
         })
-}
-
-/// A span's bytes: the own fields of its `ResourceSpans` and `ScopeSpans`, and its message.
-pub(super) type SpanBytes<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>, &'a [u8]);
-
-/// Appends the spans of a `TracesData` message.
-///
-/// # Errors
-/// When it is none.
-pub(super) fn spans_of<'a>(
-    traces_data: &'a [u8],
-    to: &mut Vec<SpanBytes<'a>>,
-) -> Result<(), WireError> {
-    for field in Reader::new(traces_data) {
-        let field = field?;
-        if field.number != 1 {
-            continue;
-        }
-        let (resource, scopes) = split(field.bytes()?)?;
-        for scope_spans in scopes {
-            let (scope, messages) = split(scope_spans)?;
-            for message in messages {
-                to.push((resource.clone(), scope.clone(), message));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Own fields, and nested messages.
-type Split<'a> = (Cow<'a, [u8]>, Vec<&'a [u8]>);
-
-/// A message's own fields, and the messages in its field 2.
-fn split(message: &[u8]) -> Result<Split<'_>, WireError> {
-    let mut own: Cow<'_, [u8]> = Cow::Borrowed(&[]);
-    let mut nested = Vec::new();
-    // Where the own fields end that stand in front, as all do that were split by trace.
-    let mut front = 0;
-    for field in Reader::new(message) {
-        let field = field?;
-        if field.number == 2 {
-            nested.push(field.bytes()?);
-        } else if field.whole.start == front {
-            front = field.whole.end;
-            own = Cow::Borrowed(&message[..front]);
-        } else {
-            own.to_mut().extend_from_slice(&message[field.whole]);
-        }
-    }
-    Ok((own, nested))
 }

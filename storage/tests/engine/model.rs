@@ -89,7 +89,7 @@ impl Model {
         let n_spans: usize = traces.iter().map(|(_, trace)| trace.len()).sum();
         assert_eq!(appended.n_spans, n_spans as u64);
         self.n_spans += n_spans as u64;
-        for (trace_id, message) in request.by_trace() {
+        for (trace_id, message) in request.clone().by_trace().messages() {
             let (messages, spans) = self.traces.entry(trace_id).or_default();
             messages.extend_from_slice(&message);
             for (span, count) in sent(&request, trace_id) {

@@ -98,7 +98,7 @@ fn alone(trace: &Trace, span_idx: usize) -> Option<Trace> {
     };
     let parts = TraceParts {
         spans: vec![span],
-        resources: vec![trace.resource(span_idx).clone()],
+        resources: vec![trace.resource(span_idx).clone().into()],
         scopes: vec![trace.scope(span_idx).clone()],
     };
     Trace::new(trace.id(), parts)

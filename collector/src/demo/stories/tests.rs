@@ -31,7 +31,7 @@ fn received(shop: &Shop, spans: Vec<Recorded>) -> Trace {
             "{}",
             request.rejections().message()
         );
-        for (id, bytes) in request.by_trace() {
+        for (id, bytes) in request.by_trace().messages() {
             assert_eq!(*trace_id.get_or_insert(id), id, "a request is one trace");
             stored.extend(bytes);
         }

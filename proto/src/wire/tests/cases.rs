@@ -110,7 +110,7 @@ fn a_request_broken_outside_of_spans_is_an_error() {
 #[test]
 fn an_empty_request_has_no_spans() {
     let request = parse(&[]).expect("a request");
-    assert_eq!((request.spans().len(), request.by_trace().len()), (0, 0));
+    assert_eq!((request.spans().len(), request.clone().by_trace().n_traces()), (0, 0));
     assert_eq!(request.rejections().total(), 0);
 }
 
@@ -174,7 +174,7 @@ fn shared_resource(n_bytes: usize, n_traces: u64) -> Vec<u8> {
 #[test]
 fn a_resource_shared_by_too_many_traces_is_refused() {
     let request = parse(&shared_resource(1 << 20, 200)).expect("200 MiB are allowed");
-    assert_eq!(request.by_trace().len(), 200);
+    assert_eq!(request.clone().by_trace().n_traces(), 200);
     let error = parse(&shared_resource(1 << 20, 300)).expect_err("300 MiB are not");
     assert_eq!(
         error,
@@ -194,6 +194,6 @@ fn a_large_resource_of_one_large_trace_is_no_matter() {
         &[field(1, &vec![0; 1 << 20]), field(2, &scope_spans)].concat(),
     );
     let request = parse(&bytes).expect("one trace has one resource");
-    let (_, message) = request.by_trace().next().expect("a trace");
+    let (_, message) = request.by_trace().messages().next().expect("a trace");
     assert_eq!(message, bytes);
 }

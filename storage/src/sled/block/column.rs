@@ -23,26 +23,47 @@ pub(super) struct ColumnBuilder {
     /// Values by their bytes.
     by_value: HashTable<u32>,
     rows: Vec<u32>,
-    n_rows: u32,
     last: u32,
 }
 
+/// A column whose memory is larger is not kept to be filled again.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// After so many rows it is known whether a column's values repeat.
+const REPEATS_FROM_ROWS: usize = 64;
+
 impl ColumnBuilder {
+    /// Empties it; whether its memory is worth keeping.
+    pub(super) fn clear(&mut self) -> bool {
+        self.values.clear();
+        self.ends.clear();
+        self.by_value.clear();
+        self.rows.clear();
+        self.last = 0;
+        self.values.capacity() <= SPARE_BYTES_MAX
+    }
+
+    /// Whether values are hardly ever the same, so that looking for one costs more than it saves.
+    fn is_distinct(&self) -> bool {
+        self.rows.len() >= REPEATS_FROM_ROWS && self.ends.len() > self.rows.len() / 16 * 15
+    }
+
     fn value(&self, number: u32) -> &[u8] {
         &self.values[range(&self.ends, number)]
     }
 
     /// Appends a row.
     pub(super) fn push(&mut self, value: &[u8], hasher: &RandomState) {
-        self.n_rows += 1;
         // Runs of one value are common: a service's spans stand together.
         if !self.ends.is_empty() && self.value(self.last) == value {
             self.rows.push(self.last + 1);
             return;
         }
-        let hash = hasher.hash_one(value);
-        let found = self.by_value.find(hash, |&number| {
-            self.values[range(&self.ends, number)] == *value
+        let hash = (!self.is_distinct()).then(|| hasher.hash_one(value));
+        let found = hash.and_then(|hash| {
+            self.by_value.find(hash, |&number| {
+                self.values[range(&self.ends, number)] == *value
+            })
         });
         if let Some(&number) = found {
             self.last = number;
@@ -53,10 +74,12 @@ impl ColumnBuilder {
         self.values.extend_from_slice(value);
         self.ends
             .push(u32::try_from(self.values.len()).expect("a block is far below 4 GiB"));
-        let (values, ends) = (&self.values, &self.ends);
-        self.by_value.insert_unique(hash, number, |&number| {
-            hasher.hash_one(&values[range(ends, number)])
-        });
+        if let Some(hash) = hash {
+            let (values, ends) = (&self.values, &self.ends);
+            self.by_value.insert_unique(hash, number, |&number| {
+                hasher.hash_one(&values[range(ends, number)])
+            });
+        }
         self.last = number;
         self.rows.push(0);
     }

@@ -1,21 +1,23 @@
 //! Building a block.
 
 use std::hash::BuildHasher as _;
-use std::ops::Range;
-use std::ptr;
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 use longpole_proto::TraceId;
-use longpole_proto::wire::reader::{Field, Reader};
+use zstd::bulk::Compressor;
 
 use super::bytes::{put_varint, zigzag};
 use super::column::ColumnBuilder;
 use super::shape::{Part, Step};
+use super::tokens::{Token, take_apart};
 use super::{MAGIC, N_PARTS, ZSTD_LEVEL};
 
 /// From this many spans on, a trace's parents are looked up in a table instead of one by one.
 const TABLE_FROM_SPANS: usize = 32;
+
+/// How many columns' memory is kept from one block to the next.
+const SPARE_COLUMNS_MAX: usize = 256;
 
 /// What is kept of a trace's fragment besides its spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +36,11 @@ struct Dictionary {
 }
 
 impl Dictionary {
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.by_entry.clear();
+    }
+
     fn number(&mut self, entry: &[u8], hasher: &RandomState) -> u32 {
         let hash = hasher.hash_one(entry);
         let entries = &self.entries;
@@ -77,7 +84,6 @@ pub(crate) struct BlockBuilder {
     n_traces: u64,
     n_spans: usize,
     groups: Dictionary,
-    last_group: Option<u32>,
     shapes: Dictionary,
     columns: Vec<NamedColumn>,
     by_name: HashTable<u32>,
@@ -96,6 +102,9 @@ pub(crate) struct BlockBuilder {
     shape: Vec<u8>,
     tokens: Vec<Token>,
     last_column: u32,
+    spare_columns: Vec<ColumnBuilder>,
+    parts: [Vec<u8>; N_PARTS],
+    zstd: Compressor<'static>,
 }
 
 /// A span's place among its trace's: 0 is none, 1 an ID from outside, then the position plus 2.
@@ -113,7 +122,6 @@ impl BlockBuilder {
             n_traces: 0,
             n_spans: 0,
             groups: Dictionary::default(),
-            last_group: None,
             shapes: Dictionary::default(),
             columns: Vec::new(),
             by_name: HashTable::new(),
@@ -130,30 +138,56 @@ impl BlockBuilder {
             shape: Vec::new(),
             tokens: Vec::new(),
             last_column: 0,
+            spare_columns: Vec::new(),
+            parts: Default::default(),
+            zstd: Compressor::new(ZSTD_LEVEL).expect("zstd has this level"),
         }
     }
 
-    /// Appends a trace's spans: the own fields of its `ResourceSpans` and of its `ScopeSpans`, and
-    /// the message, of each.
+    /// Empties it, to be filled again without asking for memory again.
+    pub(crate) fn clear(&mut self) {
+        self.traces.clear();
+        self.n_traces = 0;
+        self.n_spans = 0;
+        self.groups.clear();
+        self.shapes.clear();
+        self.by_name.clear();
+        for column in self.columns.drain(..) {
+            let mut values = column.values;
+            if self.spare_columns.len() < SPARE_COLUMNS_MAX && values.clear() {
+                self.spare_columns.push(values);
+            }
+        }
+        self.span_ids.clear();
+        self.outside_parents.clear();
+        self.times.clear();
+        self.shape_rows.clear();
+        self.group_rows.clear();
+        self.parent_rows.clear();
+    }
+
+    /// The number of a group: the own fields of a `ResourceSpans` and of a `ScopeSpans`. Groups are
+    /// numbered from 0 in order of first appearance.
+    pub(crate) fn group(&mut self, resource: &[u8], scope: &[u8]) -> u32 {
+        let length = u32::try_from(resource.len()).expect("a request is below 4 GiB");
+        let entry = [&length.to_le_bytes(), resource, scope].concat();
+        self.groups.number(&entry, &self.hasher)
+    }
+
+    /// Appends a trace's spans: the [group](Self::group) and the message of each.
     pub(crate) fn add_trace<'a>(
         &mut self,
         trace_id: TraceId,
         facts: FragmentFacts,
-        spans: impl Iterator<Item = (&'a [u8], &'a [u8], &'a [u8])>,
+        spans: impl Iterator<Item = (u32, &'a [u8])>,
     ) {
         self.trace_ids.clear();
         self.parents.clear();
         self.trace_table.clear();
         self.last_start = 0;
         let mut n_spans = 0_u64;
-        let mut last: Option<(&[u8], &[u8])> = None;
-        for (resource, scope, message) in spans {
-            // Spans sent together have their groups at the same place.
-            match last.filter(|last| ptr::eq(last.0, resource) && ptr::eq(last.1, scope)) {
-                Some(_) => self.group_rows.extend(self.last_group),
-                None => self.add_group(resource, scope),
-            }
-            last = Some((resource, scope));
+        for (group, message) in spans {
+            self.group_rows.push(group);
             self.add_span(trace_id, message);
             n_spans += 1;
         }
@@ -166,28 +200,6 @@ impl BlockBuilder {
             facts.last_received.wrapping_sub(facts.first_received),
         );
         self.n_traces += 1;
-    }
-
-    fn add_group(&mut self, resource: &[u8], scope: &[u8]) {
-        let is_last = self.last_group.is_some_and(|group| {
-            let (length, rest) = self.groups.entries[group as usize]
-                .split_first_chunk()
-                .expect("a group begins with a length");
-            u32::from_le_bytes(*length) as usize == resource.len()
-                && rest.len() == resource.len() + scope.len()
-                && rest.starts_with(resource)
-                && rest.ends_with(scope)
-        });
-        let group = match self.last_group {
-            Some(group) if is_last => group,
-            _ => {
-                let length = u32::try_from(resource.len()).expect("a request is below 4 GiB");
-                let entry = [&length.to_le_bytes(), resource, scope].concat();
-                self.groups.number(&entry, &self.hasher)
-            }
-        };
-        self.last_group = Some(group);
-        self.group_rows.push(group);
     }
 
     fn add_span(&mut self, trace_id: TraceId, message: &[u8]) {
@@ -285,7 +297,7 @@ impl BlockBuilder {
             self.columns.push(NamedColumn {
                 part,
                 key: key.to_vec(),
-                values: ColumnBuilder::default(),
+                values: self.spare_columns.pop().unwrap_or_default(),
                 next: number,
             });
             let (columns, hasher) = (&self.columns, &self.hasher);
@@ -326,34 +338,37 @@ impl BlockBuilder {
         }
     }
 
-    /// The block's bytes.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        let mut index = Vec::new();
-        put_varint(&mut index, self.n_traces);
-        put_varint(&mut index, self.n_spans as u64);
+    /// The block's bytes; what it holds stays until it is [cleared](Self::clear).
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        for part in &mut self.parts {
+            part.clear();
+        }
+        let [index, ids, times, rows, values] = &mut self.parts;
+        put_varint(index, self.n_traces);
+        put_varint(index, self.n_spans as u64);
         index.extend_from_slice(&self.traces);
-        self.groups.write(&mut index);
-        self.shapes.write(&mut index);
-        put_varint(&mut index, self.columns.len() as u64);
+        self.groups.write(index);
+        self.shapes.write(index);
+        put_varint(index, self.columns.len() as u64);
         for column in &self.columns {
-            column.part.put(&mut index);
-            put_varint(&mut index, column.key.len() as u64);
+            column.part.put(index);
+            put_varint(index, column.key.len() as u64);
             index.extend_from_slice(&column.key);
         }
 
-        let mut ids = Vec::with_capacity(self.span_ids.len() + self.outside_parents.len() + 10);
-        put_varint(&mut ids, self.span_ids.len() as u64);
+        put_varint(ids, self.span_ids.len() as u64);
         ids.extend_from_slice(&self.span_ids);
         ids.extend_from_slice(&self.outside_parents);
 
-        let (mut rows, mut values) = (Vec::new(), Vec::new());
-        put_rows(&mut rows, &self.shape_rows);
-        put_rows(&mut rows, &self.group_rows);
-        put_rows(&mut rows, &self.parent_rows);
+        times.extend_from_slice(&self.times);
+
+        put_rows(rows, &self.shape_rows);
+        put_rows(rows, &self.group_rows);
+        put_rows(rows, &self.parent_rows);
         for column in &self.columns {
-            column.values.write(&mut values, &mut rows);
+            column.values.write(values, rows);
         }
-        pack([&index, &ids, &self.times, &rows, &values])
+        pack(&self.parts, &mut self.zstd)
     }
 }
 
@@ -365,8 +380,8 @@ fn put_rows(to: &mut Vec<u8>, rows: &[u32]) {
 }
 
 /// The header and the parts, packed.
-fn pack(parts: [&[u8]; N_PARTS]) -> Vec<u8> {
-    let mut block = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() / 2);
+fn pack(parts: &[Vec<u8>; N_PARTS], zstd: &mut Compressor<'_>) -> Vec<u8> {
+    let mut block = Vec::with_capacity(parts.iter().map(Vec::len).sum::<usize>() / 2);
     block.extend_from_slice(&MAGIC);
     block.extend_from_slice(&[0; 4 + 8 * N_PARTS]);
     let length = |len: usize| {
@@ -374,9 +389,10 @@ fn pack(parts: [&[u8]; N_PARTS]) -> Vec<u8> {
             .expect("a block is far below 4 GiB")
             .to_le_bytes()
     };
-    for (at, part) in parts.into_iter().enumerate() {
-        let packed =
-            zstd::bulk::compress(part, ZSTD_LEVEL).expect("memory takes all that is written");
+    for (at, part) in parts.iter().enumerate() {
+        let packed = zstd
+            .compress(part)
+            .expect("memory takes all that is written");
         let header = 8 + 8 * at;
         block[header..header + 4].copy_from_slice(&length(part.len()));
         block[header + 4..header + 8].copy_from_slice(&length(packed.len()));
@@ -392,106 +408,4 @@ struct SpanAt {
     /// What its times are counted from.
     start: u64,
     id: Option<u64>,
-}
-
-/// A piece of a span's message, its values where they lie.
-enum Token {
-    TraceId,
-    SpanId(u64),
-    ParentId(u64),
-    Start(u64),
-    End(u64),
-    Attribute {
-        part: Part,
-        key: Range<usize>,
-        value: Range<usize>,
-    },
-    Field {
-        part: Part,
-        whole: Range<usize>,
-    },
-    Event,
-    EventTime(u64),
-    EventEnd,
-}
-
-/// Takes a span's message apart; `None` when its pieces written again would not be the same bytes.
-fn take_apart(trace_id: TraceId, message: &[u8], tokens: &mut Vec<Token>) -> Option<()> {
-    for field in Reader::new(message) {
-        let field = field.ok()?;
-        if !field.is_minimal() {
-            return None;
-        }
-        let token = match field.number {
-            1 if field.bytes().ok()? == trace_id.as_bytes() => Token::TraceId,
-            2 | 4 if field.bytes().ok()?.len() == 8 => {
-                let id = u64::from_be_bytes(field.bytes().ok()?.try_into().ok()?);
-                if field.number == 2 {
-                    Token::SpanId(id)
-                } else {
-                    Token::ParentId(id)
-                }
-            }
-            7 => Token::Start(field.fixed64().ok()?),
-            8 => Token::End(field.fixed64().ok()?),
-            9 => attribute(message, &field, Part::SpanAttribute)
-                .unwrap_or(whole(&field, Part::SpanField)),
-            11 => {
-                let mark = tokens.len();
-                tokens.push(Token::Event);
-                if event(message, &field, tokens).is_some() {
-                    Token::EventEnd
-                } else {
-                    tokens.truncate(mark);
-                    whole(&field, Part::SpanField)
-                }
-            }
-            _ => whole(&field, Part::SpanField),
-        };
-        tokens.push(token);
-    }
-    Some(())
-}
-
-fn whole(field: &Field<'_>, part: fn(u32) -> Part) -> Token {
-    Token::Field {
-        part: part(field.number),
-        whole: field.whole.clone(),
-    }
-}
-
-/// A `KeyValue` that is just a key, then a value.
-fn attribute(message: &[u8], field: &Field<'_>, part: Part) -> Option<Token> {
-    let mut fields = Reader::within(message, field.range().ok()?);
-    let key = fields
-        .next()?
-        .ok()
-        .filter(|field| field.number == 1 && field.is_minimal())?;
-    let value = fields
-        .next()?
-        .ok()
-        .filter(|field| field.number == 2 && field.is_minimal())?;
-    if fields.next().is_some() {
-        return None;
-    }
-    Some(Token::Attribute {
-        part,
-        key: key.range().ok()?,
-        value: value.range().ok()?,
-    })
-}
-
-/// An event's fields.
-fn event(message: &[u8], field: &Field<'_>, tokens: &mut Vec<Token>) -> Option<()> {
-    for field in Reader::within(message, field.range().ok()?) {
-        let field = field.ok().filter(Field::is_minimal)?;
-        let token = match field.number {
-            1 => Token::EventTime(field.fixed64().ok()?),
-            3 => attribute(message, &field, Part::EventAttribute)
-                .unwrap_or(whole(&field, Part::EventField)),
-            _ => whole(&field, Part::EventField),
-        };
-        tokens.push(token);
-    }
-    Some(())
 }

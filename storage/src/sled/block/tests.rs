@@ -17,10 +17,13 @@ fn build(traces: &[(TraceId, Spans)]) -> Vec<u8> {
             first_received: at,
             last_received: at * 2,
         };
-        let spans = spans.iter().map(|(resource, scope, message)| {
-            (resource.as_slice(), scope.as_slice(), message.as_slice())
-        });
-        builder.add_trace(*trace_id, facts, spans);
+        let spans: Vec<_> = spans
+            .iter()
+            .map(|(resource, scope, message)| {
+                (builder.group(resource, scope), message.as_slice())
+            })
+            .collect();
+        builder.add_trace(*trace_id, facts, spans.into_iter());
     }
     builder.finish()
 }

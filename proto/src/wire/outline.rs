@@ -1,0 +1,123 @@
+//! Outlines: as much of a trace as its summary needs, straight from the bytes it came in.
+
+use std::borrow::Cow;
+
+use super::decode::{empty_span, keep, push_attribute, push_link, text};
+use super::reader::Reader;
+use super::{SpanSlice, WireError};
+use crate::{Resource, Span, SpanKind};
+
+impl SpanSlice {
+    /// The span as [`decode_outline`](super::decode_outline) gives it. `bytes` is what it was read
+    /// from; its scope is 0.
+    pub fn outline(&self, bytes: &[u8], keys: &[&str], resource_idx: u32) -> Span {
+        let mut span = empty_span(self, resource_idx, 0);
+        span.name = text(&bytes[self.name()]);
+        if has_peer(self.kind) || self.has_links {
+            keep(fill(&mut span, Reader::within(bytes, self.message()), keys));
+        }
+        span
+    }
+}
+
+/// A resource's outline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResourceOutline {
+    /// Its message and schema URL: outlines with the same key are one resource.
+    pub key: (Vec<u8>, Vec<u8>),
+    /// The resource, with nothing but the service's name.
+    pub resource: Resource,
+}
+
+impl ResourceOutline {
+    /// Reads what [`ExportRequest::write_resource`](super::ExportRequest::write_resource) writes.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn read(fields: &[u8]) -> Result<Self, WireError> {
+        let key = key(Reader::new(fields))?;
+        let resource = resource(&key);
+        Ok(Self {
+            key: (key.0.into_owned(), key.1.to_vec()),
+            resource,
+        })
+    }
+}
+
+/// A resource's or scope's message and its schema URL, as sent.
+pub(super) type Key<'a> = (Cow<'a, [u8]>, &'a [u8]);
+
+/// The message in field 1 and the schema URL in field 3. A message sent in several pieces is the
+/// pieces joined.
+pub(super) fn key(message: Reader<'_>) -> Result<Key<'_>, WireError> {
+    let mut key: Key<'_> = (Cow::Borrowed(&[]), &[]);
+    for field in message {
+        let field = field?;
+        match field.number {
+            1 if key.0.is_empty() => key.0 = Cow::Borrowed(field.bytes()?),
+            1 => key.0.to_mut().extend_from_slice(field.bytes()?),
+            3 => key.1 = field.bytes()?,
+            _ => {}
+        }
+    }
+    Ok(key)
+}
+
+pub(super) fn resource((message, _): &Key<'_>) -> Resource {
+    let mut resource = Resource::default();
+    for field in Reader::new(message) {
+        match field {
+            Ok(field) if field.number == 1 => {
+                let Ok(message) = field.message() else { break };
+                if key_of(message.clone()) == Some(b"service.name") {
+                    push_attribute(&mut resource.attributes, message, 0);
+                }
+            }
+            Ok(field) if field.number == 2 && field.uint32().is_err() => break,
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    resource
+}
+
+/// Whether a span of that kind can have a peer.
+fn has_peer(kind: SpanKind) -> bool {
+    matches!(kind, SpanKind::Client | SpanKind::Producer)
+}
+
+/// Reads what an outline has and [`SpanSlice::read`] has not.
+fn fill(span: &mut Span, message: Reader<'_>, keys: &[&str]) -> Result<(), WireError> {
+    let has_peer = has_peer(span.kind);
+    for field in message {
+        let field = field?;
+        match field.number {
+            9 if has_peer => {
+                let message = field.message()?;
+                let key = key_of(message.clone());
+                if key.is_some_and(|key| keys.iter().any(|wanted| wanted.as_bytes() == key)) {
+                    push_attribute(&mut span.attributes, message, 0);
+                }
+            }
+            13 => push_link(&mut span.links, field.message()?),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The key of a `KeyValue`, as far as it can be read.
+fn key_of(message: Reader<'_>) -> Option<&[u8]> {
+    let mut key = None;
+    for field in message.map_while(Result::ok) {
+        match field.number {
+            1 => match field.bytes() {
+                Ok(bytes) => key = Some(bytes),
+                Err(_) => break,
+            },
+            2 if field.range().is_err() => break,
+            _ => {}
+        }
+    }
+    key
+}
