@@ -1,6 +1,7 @@
 //! The culprit: what in the slowest hop took the time, and whom it was calling.
 
-use std::collections::HashMap;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use longpole_proto::{SpanKind, Trace};
 
@@ -44,7 +45,7 @@ pub(crate) fn culprit(
 ) -> Culprit {
     let first_idx = hop.client_idx.unwrap_or(hop.entry_idx);
     // By operation: time, and the first span.
-    let mut operations: HashMap<(usize, &str), (u64, usize)> = HashMap::new();
+    let mut operations: HashMap<(usize, &str), (u64, usize), RandomState> = HashMap::default();
     let operation = |at: usize| (trace.service_idx(at), trace.span(at).name.as_str());
     let spans = || {
         trace

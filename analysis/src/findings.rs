@@ -3,7 +3,8 @@
 //! Each is one sentence with the spans that prove it. `saved_nanos` is counted on the critical path
 //! of this request: work nobody waited for saves nothing.
 
-use std::collections::HashMap;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use longpole_proto::{Attachment, SpanKind, Trace};
 use serde::{Deserialize, Serialize};
@@ -115,7 +116,7 @@ fn repeated_calls(facts: &Facts<'_>) -> Vec<Finding> {
         let subtree = trace.subtree(at);
         before[subtree.end] - before[subtree.start]
     };
-    let mut calls: HashMap<(usize, usize, &str), Vec<usize>> = HashMap::new();
+    let mut calls: HashMap<(usize, usize, &str), Vec<usize>, RandomState> = HashMap::default();
     for at in 0..trace.len() {
         if let Some(parent) = trace.parent(at).filter(|_| facts.awaited[at]) {
             // Client spans are all called "GET": the callee says what was called.

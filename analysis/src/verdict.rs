@@ -2,7 +2,8 @@
 //!
 //! Made here and nowhere else, so that pages, JSON and the terminal say the same.
 
-use std::collections::HashMap;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use std::fmt;
 
 use longpole_proto::Trace;
@@ -132,7 +133,7 @@ pub(crate) fn verdict(facts: &Facts<'_>) -> Verdict {
 
 /// The hops on the critical path by operation, most time first (ties: the earlier).
 fn groups(facts: &Facts<'_>) -> Vec<Group> {
-    let mut by_operation: HashMap<(usize, &str), Group> = HashMap::new();
+    let mut by_operation: HashMap<(usize, &str), Group, RandomState> = HashMap::default();
     for hop in facts.hops.iter().filter(|hop| hop.nanos > 0) {
         let group = by_operation
             .entry(facts.operation(hop.entry_idx))

@@ -7,8 +7,8 @@
 mod by_trace;
 mod decode;
 mod encode;
-mod outline;
 pub(crate) mod group;
+mod outline;
 pub mod reader;
 mod rejections;
 mod request;

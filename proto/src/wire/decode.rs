@@ -7,14 +7,14 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::reader::Reader;
 use super::outline::{self, Key, key};
+use super::reader::Reader;
 use super::request::check_size;
 use super::{SpanSlice, WireError};
 use crate::trace::TraceParts;
 use crate::{
-    Attribute, AttributeValue, Attributes, Event, Link, Resource, Scope, Span, SpanId,
-    Status, StatusCode, TraceId, UnixNanos,
+    Attribute, AttributeValue, Attributes, Event, Link, Resource, Scope, Span, SpanId, Status,
+    StatusCode, TraceId, UnixNanos,
 };
 
 /// How deep lists and maps in an attribute may be nested; deeper ones are

@@ -100,8 +100,17 @@ impl<'a> Fields<'a> {
             name: message.start..message.start,
             ..Self::default()
         };
-        for field in Reader::within(bytes, message) {
+        let mut at = message.start;
+        while at < message.end {
+            if let Some(next) = fields.read_plain(&bytes[..message.end], at) {
+                at = next;
+                continue;
+            }
+            let Some(field) = Reader::within(bytes, at..message.end).next() else {
+                break;
+            };
             let field = field?;
+            at = field.whole.end;
             match field.number {
                 1 => fields.trace_id = field.bytes()?,
                 2 => fields.span_id = field.bytes()?,
@@ -131,7 +140,60 @@ impl<'a> Fields<'a> {
         }
         Ok(fields)
     }
+
+    /// Reads the field at `at` if it is as encoders in use write it, and says where the next
+    /// begins. Most of a span's fields are attributes, and most lengths are a byte or two.
+    #[inline]
+    fn read_plain(&mut self, bytes: &'a [u8], at: usize) -> Option<usize> {
+        let tag = *bytes.get(at)?;
+        let at = at + 1;
+        match tag {
+            KIND => {
+                let kind = *bytes.get(at).filter(|&&kind| kind < 0x80)?;
+                self.kind = i32::from(kind);
+                return Some(at + 1);
+            }
+            START | END => {
+                let time = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+                if tag == START {
+                    self.start = time;
+                } else {
+                    self.end = time;
+                }
+                return Some(at + 8);
+            }
+            TRACE_ID | SPAN_ID | PARENT_ID | NAME | ATTRIBUTE | EVENT => {}
+            _ => return None,
+        }
+        let (len, start) = match *bytes.get(at..)? {
+            [len, ..] if len < 0x80 => (usize::from(len), at + 1),
+            [low, high, ..] if high < 0x80 => {
+                (usize::from(low & 0x7f) | usize::from(high) << 7, at + 2)
+            }
+            _ => return None,
+        };
+        let value = bytes.get(start..start + len)?;
+        match tag {
+            TRACE_ID => self.trace_id = value,
+            SPAN_ID => self.span_id = value,
+            PARENT_ID => self.parent_id = value,
+            NAME => self.name = start..start + len,
+            _ => {}
+        }
+        Some(start + len)
+    }
 }
+
+// The tags of the fields that nearly every span has.
+const TRACE_ID: u8 = 1 << 3 | 2;
+const SPAN_ID: u8 = 2 << 3 | 2;
+const PARENT_ID: u8 = 4 << 3 | 2;
+const NAME: u8 = 5 << 3 | 2;
+const KIND: u8 = 6 << 3;
+const START: u8 = 7 << 3 | 1;
+const END: u8 = 8 << 3 | 1;
+const ATTRIBUTE: u8 = 9 << 3 | 2;
+const EVENT: u8 = 11 << 3 | 2;
 
 /// A status sent twice is one status: what the second does not say stays.
 fn read_status(message: Reader<'_>, code: &mut i32) -> Result<(), WireError> {

@@ -16,10 +16,11 @@ mod column;
 mod decode;
 mod encode;
 mod shape;
+mod template;
 mod tokens;
 
 pub(crate) use decode::{Block, Fragment};
-pub(crate) use encode::{BlockBuilder, FragmentFacts};
+pub(crate) use encode::{BlockBuilder, BlockSpan, FragmentFacts};
 
 /// What is wrong with a block's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -11,9 +11,9 @@ use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{Condvar, Mutex};
 
+use super::budget::Budget;
 use super::entries::Entries;
 use super::files::Files;
-use super::budget::Budget;
 use super::live::{Live, LiveTrace, Take};
 use super::received::{Chunk, Received};
 use super::seal::Turn;

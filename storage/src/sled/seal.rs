@@ -15,7 +15,7 @@ use longpole_proto::{Scope, Trace, TraceId, UnixNanos};
 use parking_lot::Mutex;
 
 use self::groups::Groups;
-use super::block::{Block, BlockBuilder, FragmentFacts};
+use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts};
 use super::core::{Batch, Core};
 use super::entry::{self, cut};
 use super::io_error;
@@ -322,13 +322,17 @@ fn add_spans(tools: &mut Tools, live: &LiveTrace, zone: &mut Zone) -> Result<(),
         chunk
             .spans()
             .spans()
-            .map(move |span| &bytes[span.message()])
+            .map(move |span| (&bytes[span.name()], &bytes[span.message()]))
     });
-    builder.add_trace(
-        live.trace_id,
-        facts,
-        group_of.iter().copied().zip(messages),
-    );
+    let spans = group_of
+        .iter()
+        .zip(messages)
+        .map(|(&group, (name, message))| BlockSpan {
+            group,
+            name,
+            message,
+        });
+    builder.add_trace(live.trace_id, facts, spans);
     zone.seq_min = zone.seq_min.min(live.chunks[0].seq());
     zone.n_spans += live.n_spans as u64;
     zone.n_traces += 1;

@@ -29,7 +29,12 @@ fn span_with(more: &str) -> String {
 }
 
 fn parts(request: &ExportRequest) -> TraceParts {
-    let (trace_id, message) = request.clone().by_trace().messages().next().expect("a trace");
+    let (trace_id, message) = request
+        .clone()
+        .by_trace()
+        .messages()
+        .next()
+        .expect("a trace");
     decode_traces(trace_id, &message).expect("a TracesData")
 }
 

@@ -110,7 +110,10 @@ fn a_request_broken_outside_of_spans_is_an_error() {
 #[test]
 fn an_empty_request_has_no_spans() {
     let request = parse(&[]).expect("a request");
-    assert_eq!((request.spans().len(), request.clone().by_trace().n_traces()), (0, 0));
+    assert_eq!(
+        (request.spans().len(), request.clone().by_trace().n_traces()),
+        (0, 0)
+    );
     assert_eq!(request.rejections().total(), 0);
 }
 

@@ -10,6 +10,7 @@ use zstd::bulk::Compressor;
 use super::bytes::{put_varint, zigzag};
 use super::column::ColumnBuilder;
 use super::shape::{Part, Step};
+use super::template::{Place, Template};
 use super::tokens::{Token, take_apart};
 use super::{MAGIC, N_PARTS, ZSTD_LEVEL};
 
@@ -19,6 +20,9 @@ const TABLE_FROM_SPANS: usize = 32;
 /// How many columns' memory is kept from one block to the next.
 const SPARE_COLUMNS_MAX: usize = 256;
 
+/// How many templates a block has at most.
+const TEMPLATES_MAX: usize = 512;
+
 /// What is kept of a trace's fragment besides its spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FragmentFacts {
@@ -26,6 +30,17 @@ pub(crate) struct FragmentFacts {
     pub(crate) first_received: u64,
     /// When its newest span was received.
     pub(crate) last_received: u64,
+}
+
+/// A span as a block takes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockSpan<'a> {
+    /// Its [group](BlockBuilder::group).
+    pub(crate) group: u32,
+    /// Its name: spans of a group and name are expected to have the same fields. Not stored.
+    pub(crate) name: &'a [u8],
+    /// Its message.
+    pub(crate) message: &'a [u8],
 }
 
 /// A list of distinct byte strings.
@@ -85,6 +100,8 @@ pub(crate) struct BlockBuilder {
     n_spans: usize,
     groups: Dictionary,
     shapes: Dictionary,
+    /// By group and name.
+    templates: HashMap<u64, Template, RandomState>,
     columns: Vec<NamedColumn>,
     by_name: HashTable<u32>,
     span_ids: Vec<u8>,
@@ -100,7 +117,9 @@ pub(crate) struct BlockBuilder {
     last_start: u64,
     // Kept to be filled again.
     shape: Vec<u8>,
+    steps: Vec<Step>,
     tokens: Vec<Token>,
+    places: Vec<Place>,
     last_column: u32,
     spare_columns: Vec<ColumnBuilder>,
     parts: [Vec<u8>; N_PARTS],
@@ -123,6 +142,7 @@ impl BlockBuilder {
             n_spans: 0,
             groups: Dictionary::default(),
             shapes: Dictionary::default(),
+            templates: HashMap::with_hasher(hasher.clone()),
             columns: Vec::new(),
             by_name: HashTable::new(),
             span_ids: Vec::new(),
@@ -136,7 +156,9 @@ impl BlockBuilder {
             parents: Vec::new(),
             last_start: 0,
             shape: Vec::new(),
+            steps: Vec::new(),
             tokens: Vec::new(),
+            places: Vec::new(),
             last_column: 0,
             spare_columns: Vec::new(),
             parts: Default::default(),
@@ -151,6 +173,7 @@ impl BlockBuilder {
         self.n_spans = 0;
         self.groups.clear();
         self.shapes.clear();
+        self.templates.clear();
         self.by_name.clear();
         for column in self.columns.drain(..) {
             let mut values = column.values;
@@ -174,21 +197,21 @@ impl BlockBuilder {
         self.groups.number(&entry, &self.hasher)
     }
 
-    /// Appends a trace's spans: the [group](Self::group) and the message of each.
+    /// Appends a trace's spans.
     pub(crate) fn add_trace<'a>(
         &mut self,
         trace_id: TraceId,
         facts: FragmentFacts,
-        spans: impl Iterator<Item = (u32, &'a [u8])>,
+        spans: impl Iterator<Item = BlockSpan<'a>>,
     ) {
         self.trace_ids.clear();
         self.parents.clear();
         self.trace_table.clear();
         self.last_start = 0;
         let mut n_spans = 0_u64;
-        for (group, message) in spans {
-            self.group_rows.push(group);
-            self.add_span(trace_id, message);
+        for span in spans {
+            self.group_rows.push(span.group);
+            self.add_span(trace_id, &span);
             n_spans += 1;
         }
         self.link_parents();
@@ -202,32 +225,93 @@ impl BlockBuilder {
         self.n_traces += 1;
     }
 
-    fn add_span(&mut self, trace_id: TraceId, message: &[u8]) {
-        let mut tokens = std::mem::take(&mut self.tokens);
-        tokens.clear();
-        self.shape.clear();
-        self.last_column = 0;
+    fn add_span(&mut self, trace_id: TraceId, span: &BlockSpan<'_>) {
         let mut at = SpanAt {
             start: self.last_start,
             id: None,
         };
+        let hint = self.hasher.hash_one((span.group, span.name));
+        let shape = self
+            .add_expected(trace_id, hint, span.message, &mut at)
+            .unwrap_or_else(|| self.add_any(trace_id, hint, span.message, &mut at));
+        self.last_start = at.start;
+        self.trace_ids.push(at.id.unwrap_or(0));
+        self.shape_rows.push(shape);
+        self.n_spans += 1;
+    }
+
+    /// Adds a span that has the fields of an earlier one, and gives its shape.
+    fn add_expected(
+        &mut self,
+        trace_id: TraceId,
+        hint: u64,
+        message: &[u8],
+        at: &mut SpanAt,
+    ) -> Option<u32> {
+        let template = self.templates.get(&hint)?;
+        template.read(trace_id, message, &mut self.places)?;
+        let shape = template.shape;
+        let eight = |start: usize| {
+            let bytes = message[start..].first_chunk().expect("read before");
+            *bytes
+        };
+        for (step, &(start, end)) in template.steps().zip(&self.places) {
+            let place = start as usize..end as usize;
+            match step {
+                Step::SpanId => {
+                    let id = eight(place.start);
+                    self.span_ids.extend_from_slice(&id);
+                    at.id.get_or_insert(u64::from_be_bytes(id));
+                }
+                Step::ParentId => self.parents.push(u64::from_be_bytes(eight(place.start))),
+                Step::Start => {
+                    let start = u64::from_le_bytes(eight(place.start));
+                    put_varint(&mut self.times, zigzag(at.start, start));
+                    at.start = start;
+                }
+                Step::End => {
+                    let end = u64::from_le_bytes(eight(place.start));
+                    put_varint(&mut self.times, zigzag(at.start, end));
+                }
+                Step::Attribute(column) | Step::Field(column) => self.columns[column as usize]
+                    .values
+                    .push(&message[place], &self.hasher),
+                _ => {}
+            }
+        }
+        Some(shape)
+    }
+
+    /// Adds any span, and gives its shape.
+    fn add_any(&mut self, trace_id: TraceId, hint: u64, message: &[u8], at: &mut SpanAt) -> u32 {
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokens.clear();
+        self.steps.clear();
+        self.last_column = 0;
         if take_apart(trace_id, message, &mut tokens).is_some() {
             for token in &tokens {
-                self.apply(token, message, &mut at);
+                self.apply(token, message, at);
             }
         } else {
+            tokens.clear();
             let column = self.column(Part::Message, &[]);
             self.columns[column as usize]
                 .values
                 .push(message, &self.hasher);
-            Step::Message(column).put(&mut self.shape);
+            self.steps.push(Step::Message(column));
+        }
+        self.shape.clear();
+        for step in &self.steps {
+            step.put(&mut self.shape);
+        }
+        let shape = self.shapes.number(&self.shape, &self.hasher);
+        if self.templates.len() < TEMPLATES_MAX
+            && let Some(template) = Template::new(shape, &tokens, &self.steps, message)
+        {
+            self.templates.insert(hint, template);
         }
         self.tokens = tokens;
-        self.last_start = at.start;
-        self.trace_ids.push(at.id.unwrap_or(0));
-        let number = self.shapes.number(&self.shape, &self.hasher);
-        self.shape_rows.push(number);
-        self.n_spans += 1;
+        shape
     }
 
     fn apply(&mut self, token: &Token, message: &[u8], at: &mut SpanAt) {
@@ -272,7 +356,7 @@ impl BlockBuilder {
             }
             Token::EventEnd => Step::EventEnd,
         };
-        step.put(&mut self.shape);
+        self.steps.push(step);
     }
 
     /// The column of a part and key, made when it is new.

@@ -5,7 +5,7 @@ use longpole_proto::wire::reader::Reader;
 use proptest::prelude::*;
 
 use super::encode::FragmentFacts;
-use super::{Block, BlockBuilder};
+use super::{Block, BlockBuilder, BlockSpan};
 
 /// A trace's spans as a block takes them: own fields of resource and scope, and message.
 type Spans = Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>;
@@ -19,8 +19,10 @@ fn build(traces: &[(TraceId, Spans)]) -> Vec<u8> {
         };
         let spans: Vec<_> = spans
             .iter()
-            .map(|(resource, scope, message)| {
-                (builder.group(resource, scope), message.as_slice())
+            .map(|(resource, scope, message)| BlockSpan {
+                group: builder.group(resource, scope),
+                name: &[],
+                message,
             })
             .collect();
         builder.add_trace(*trace_id, facts, spans.into_iter());
