@@ -2,7 +2,6 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-
 use longpole_proto::{SpanKind, Trace};
 
 use crate::hop::is_callee;

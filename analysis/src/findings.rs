@@ -5,7 +5,6 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-
 use longpole_proto::{Attachment, SpanKind, Trace};
 use serde::{Deserialize, Serialize};
 
@@ -116,9 +115,16 @@ fn repeated_calls(facts: &Facts<'_>) -> Vec<Finding> {
         let subtree = trace.subtree(at);
         before[subtree.end] - before[subtree.start]
     };
+    let mut n_awaited = vec![0_usize; trace.len()];
+    let awaited_by = |at: usize| trace.parent(at).filter(|_| facts.awaited[at]);
+    for parent in (0..trace.len()).filter_map(awaited_by) {
+        n_awaited[parent] += 1;
+    }
     let mut calls: HashMap<(usize, usize, &str), Vec<usize>, RandomState> = HashMap::default();
     for at in 0..trace.len() {
-        if let Some(parent) = trace.parent(at).filter(|_| facts.awaited[at]) {
+        if let Some(parent) =
+            awaited_by(at).filter(|&parent| n_awaited[parent] >= REPEATED_CALLS_MIN)
+        {
             // Client spans are all called "GET": the callee says what was called.
             let called = entry_of_client(trace, at).unwrap_or(at);
             let name = trace.span(called).name.as_str();

@@ -122,6 +122,20 @@ pub fn peer(trace: &Trace, span_idx: usize) -> Option<&str> {
 impl Analysis {
     /// Analyses a trace. Takes O(n log n), never recurses, never fails.
     pub fn of(trace: &Trace) -> Self {
+        let mut analysis = Self::without_words(trace);
+        analysis.verdict = verdict::verdict(&verdict::Facts {
+            trace,
+            duration_nanos: analysis.duration_nanos,
+            hops: &analysis.hops,
+            hop_of: &analysis.hop_of,
+            slowest_hop: analysis.slowest_hop,
+            culprit: &analysis.culprit,
+        });
+        analysis
+    }
+
+    /// All but the verdict, which nobody reads when only the summary is wanted.
+    fn without_words(trace: &Trace) -> Self {
         let duration_nanos = trace.span(trace.request_root()).duration_nanos();
         let awaited = self_time::awaited(trace);
         let self_nanos = self_time::self_nanos(trace, &awaited);
@@ -139,14 +153,6 @@ impl Analysis {
             &hop_of,
             &critical_nanos,
         );
-        let verdict = verdict::verdict(&verdict::Facts {
-            trace,
-            duration_nanos,
-            hops: &hops,
-            hop_of: &hop_of,
-            slowest_hop,
-            culprit: &culprit,
-        });
         let services = service_shares(trace, &self_nanos, &critical_nanos);
         let findings = findings::findings(&findings::Facts {
             trace,
@@ -165,7 +171,7 @@ impl Analysis {
             slowest_hop,
             culprit,
             services,
-            verdict,
+            verdict: Verdict::default(),
             findings,
         }
     }

@@ -68,6 +68,11 @@ pub struct CulpritSummary {
 }
 
 impl TraceSummary {
+    /// The summary of a trace. Takes less than its whole [`Analysis`] does.
+    pub fn of(trace: &Trace) -> Self {
+        Analysis::without_words(trace).summary(trace)
+    }
+
     /// The slowest hop's share of the request, from 0 to 1; 0 for a request that took no time.
     #[expect(
         clippy::cast_precision_loss,

@@ -65,7 +65,8 @@ pub struct Trace {
     depths: Vec<u32>,
     roots: Vec<usize>,
     request_root: usize,
-    by_id: HashMap<SpanId, u32, RandomState>,
+    /// The spans by ID; of those that share one, a server first, then the first.
+    by_id: Vec<u32>,
     n_duplicates: u64,
 }
 
@@ -103,15 +104,12 @@ impl Trace {
             .filter(|&at| forest.attachments[at] != Attachment::Child)
             .collect();
         let request_root = request_root(&spans, &roots, &forest.attachments);
-        let mut by_id: HashMap<SpanId, u32, RandomState> =
-            HashMap::with_capacity_and_hasher(spans.len(), RandomState::default());
-        for (at, span) in (0_u32..).zip(&spans) {
-            let owner = by_id.entry(span.span_id).or_insert(at);
-            // The server of a shared ID stands behind its client in pre-order.
-            if span.kind == SpanKind::Server && spans[*owner as usize].kind != SpanKind::Server {
-                *owner = at;
-            }
-        }
+        // The server of a shared ID owns it.
+        let mut by_id: Vec<u32> = (0_u32..).zip(&spans).map(|(at, _)| at).collect();
+        by_id.sort_unstable_by_key(|&at| {
+            let span = &spans[at as usize];
+            (span.span_id, span.kind != SpanKind::Server, at)
+        });
         Some(Self {
             id,
             spans,
@@ -207,7 +205,10 @@ impl Trace {
 
     /// The span with an ID; where a client and a server share it, the server.
     pub fn find(&self, span_id: SpanId) -> Option<usize> {
-        self.by_id.get(&span_id).map(|&at| at as usize)
+        let id_of = |&at: &u32| self.spans[at as usize].span_id;
+        let first = self.by_id.partition_point(|at| id_of(at) < span_id);
+        let found = self.by_id.get(first).filter(|&at| id_of(at) == span_id)?;
+        Some(*found as usize)
     }
 
     /// The resources, each once.

@@ -94,7 +94,7 @@ fn fill(span: &mut Span, message: Reader<'_>, keys: &[&str]) -> Result<(), WireE
         match field.number {
             9 if has_peer => {
                 let message = field.message()?;
-                let key = key_of(message.clone());
+                let key = plain_key(field.bytes()?).or_else(|| key_of(message.clone()));
                 if key.is_some_and(|key| keys.iter().any(|wanted| wanted.as_bytes() == key)) {
                     push_attribute(&mut span.attributes, message, 0);
                 }
@@ -104,6 +104,18 @@ fn fill(span: &mut Span, message: Reader<'_>, keys: &[&str]) -> Result<(), WireE
         }
     }
     Ok(())
+}
+
+/// The key of a `KeyValue` that is a key, then a value, both short, as nearly all are.
+fn plain_key(message: &[u8]) -> Option<&[u8]> {
+    let &[0x0a, key_len @ ..0x80, ref rest @ ..] = message else {
+        return None;
+    };
+    let (key, rest) = rest.split_at_checked(usize::from(key_len))?;
+    let &[0x12, value_len @ ..0x80, ref value @ ..] = rest else {
+        return None;
+    };
+    (value.len() == usize::from(value_len)).then_some(key)
 }
 
 /// The key of a `KeyValue`, as far as it can be read.

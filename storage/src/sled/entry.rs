@@ -5,9 +5,7 @@
 //! the summary that is shown. Whatever the trace holds, an entry stays small: texts, services and
 //! labels are bounded.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use longpole_analysis::{Analysis, TraceSummary};
+use longpole_analysis::TraceSummary;
 use longpole_proto::{Trace, UnixNanos};
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +100,7 @@ impl Labels<'_> {
 
 /// Makes the entry of a trace.
 pub(super) fn encode(trace: &Trace) -> Vec<u8> {
-    let summary = bounded(Analysis::of(trace).summary(trace));
+    let summary = bounded(TraceSummary::of(trace));
     let head = Head {
         duration_nanos: summary.duration_nanos,
         start: summary.start,
@@ -144,15 +142,15 @@ fn damaged() -> StorageError {
     }
 }
 
-fn by_service(trace: &Trace) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut by_service: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (span_idx, span) in trace.spans().iter().enumerate() {
-        by_service
-            .entry(cut(trace.service(span_idx)))
-            .or_default()
-            .insert(cut(&span.name));
-    }
-    by_service
+/// The services and operations of a trace, each once, in order.
+fn operations(trace: &Trace) -> Vec<(&str, &str)> {
+    let mut operations: Vec<(&str, &str)> = (0..)
+        .zip(trace.spans())
+        .map(|(span_idx, span)| (cut(trace.service(span_idx)), cut(&span.name)))
+        .collect();
+    operations.sort_unstable();
+    operations.dedup();
+    operations
 }
 
 fn labels(trace: &Trace) -> Labels<'_> {
@@ -161,10 +159,11 @@ fn labels(trace: &Trace) -> Labels<'_> {
         is_complete: true,
     };
     let mut n_bytes = 0;
-    for (service, names) in by_service(trace) {
-        let mut kept = Vec::new();
+    for of_service in operations(trace).chunk_by(|a, b| a.0 == b.0) {
+        let service = of_service[0].0;
+        let mut kept = Vec::with_capacity(of_service.len());
         n_bytes += service.len();
-        for name in names {
+        for &(_, name) in of_service {
             n_bytes += name.len() + 1;
             if n_bytes > LABELS_BYTES_MAX {
                 labels.is_complete = false;
@@ -277,7 +276,7 @@ mod tests {
         #[test]
         fn entries_come_back(trace in any_trace(20)) {
             let entry = encode(&trace);
-            let expected = Analysis::of(&trace).summary(&trace);
+            let expected = longpole_analysis::Analysis::of(&trace).summary(&trace);
             prop_assert_eq!(summary(&entry).expect("intact"), expected);
             for (span_idx, span) in trace.spans().iter().enumerate() {
                 prop_assert_eq!(has(&entry, Some(trace.service(span_idx)), Some(&span.name)), Some(true));
