@@ -20,17 +20,24 @@ pub const PEER_KEYS: [&str; 8] = [
     "http.host",
 ];
 
+/// Tells the peer a span's attributes name.
+pub(crate) type PeerOf<'a> = &'a dyn Fn(usize) -> Option<String>;
+
 /// Whom a CLIENT or PRODUCER span talks to when its callee is not stored.
 pub(crate) fn peer(trace: &Trace, span_idx: usize) -> Option<&str> {
-    let span = trace.span(span_idx);
-    if !matches!(span.kind, SpanKind::Client | SpanKind::Producer)
-        || trace
-            .children(span_idx)
-            .any(|child| is_callee(trace, child))
-    {
-        return None;
-    }
-    span.attributes.text_of_any(&PEER_KEYS)
+    calls_outside(trace, span_idx)
+        .then(|| trace.span(span_idx).attributes.text_of_any(&PEER_KEYS))
+        .flatten()
+}
+
+/// Whether a span is a call whose callee is not stored.
+fn calls_outside(trace: &Trace, span_idx: usize) -> bool {
+    matches!(
+        trace.span(span_idx).kind,
+        SpanKind::Client | SpanKind::Producer
+    ) && !trace
+        .children(span_idx)
+        .any(|child| is_callee(trace, child))
 }
 
 /// The operation of a hop with the most critical self time (ties: the earlier); the entry span when
@@ -41,11 +48,12 @@ pub(crate) fn culprit(
     hop: &Hop,
     hop_of: &[u32],
     critical_nanos: &[u64],
+    peer_of: PeerOf<'_>,
 ) -> Culprit {
     let first_idx = hop.client_idx.unwrap_or(hop.entry_idx);
     // By operation: time, and the first span.
     let mut operations: HashMap<(usize, &str), (u64, usize), RandomState> = HashMap::default();
-    let operation = |at: usize| (trace.service_idx(at), trace.span(at).name.as_str());
+    let operation = |at: usize| (trace.service_idx(at), trace.span(at).name.as_ref());
     let spans = || {
         trace
             .subtree(first_idx)
@@ -65,10 +73,13 @@ pub(crate) fn culprit(
         };
     };
     let span_idxs: Vec<usize> = spans().filter(|&at| operation(at) == most).collect();
-    let first_peer = peer(trace, span_idxs[0]);
-    let peer = first_peer
-        .filter(|_| span_idxs.iter().all(|&at| peer(trace, at) == first_peer))
-        .map(str::to_owned);
+    let peer = |at: usize| calls_outside(trace, at).then(|| peer_of(at)).flatten();
+    let first_peer = peer(span_idxs[0]);
+    let peer = first_peer.filter(|first| {
+        span_idxs[1..]
+            .iter()
+            .all(|&at| peer(at).as_ref() == Some(first))
+    });
     Culprit {
         span_idxs,
         peer,

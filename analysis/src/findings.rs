@@ -127,7 +127,7 @@ fn repeated_calls(facts: &Facts<'_>) -> Vec<Finding> {
         {
             // Client spans are all called "GET": the callee says what was called.
             let called = entry_of_client(trace, at).unwrap_or(at);
-            let name = trace.span(called).name.as_str();
+            let name = trace.span(called).name.as_ref();
             calls
                 .entry((parent, trace.service_idx(called), name))
                 .or_default()

@@ -122,7 +122,7 @@ pub fn peer(trace: &Trace, span_idx: usize) -> Option<&str> {
 impl Analysis {
     /// Analyses a trace. Takes O(n log n), never recurses, never fails.
     pub fn of(trace: &Trace) -> Self {
-        let mut analysis = Self::without_words(trace);
+        let mut analysis = Self::without_words(trace, &|at| named_peer(trace, at));
         analysis.verdict = verdict::verdict(&verdict::Facts {
             trace,
             duration_nanos: analysis.duration_nanos,
@@ -135,7 +135,7 @@ impl Analysis {
     }
 
     /// All but the verdict, which nobody reads when only the summary is wanted.
-    fn without_words(trace: &Trace) -> Self {
+    fn without_words(trace: &Trace, peer_of: culprit::PeerOf<'_>) -> Self {
         let duration_nanos = trace.span(trace.request_root()).duration_nanos();
         let awaited = self_time::awaited(trace);
         let self_nanos = self_time::self_nanos(trace, &awaited);
@@ -152,6 +152,7 @@ impl Analysis {
             &hops[slowest_hop],
             &hop_of,
             &critical_nanos,
+            peer_of,
         );
         let services = service_shares(trace, &self_nanos, &critical_nanos);
         let findings = findings::findings(&findings::Facts {
@@ -175,6 +176,12 @@ impl Analysis {
             findings,
         }
     }
+}
+
+/// The peer a span's attributes name.
+fn named_peer(trace: &Trace, span_idx: usize) -> Option<String> {
+    let attributes = &trace.span(span_idx).attributes;
+    attributes.text_of_any(&PEER_KEYS).map(str::to_owned)
 }
 
 /// What each service did, most critical time first (ties: by name).

@@ -70,7 +70,13 @@ pub struct CulpritSummary {
 impl TraceSummary {
     /// The summary of a trace. Takes less than its whole [`Analysis`] does.
     pub fn of(trace: &Trace) -> Self {
-        Analysis::without_words(trace).summary(trace)
+        Self::with_peers(trace, &|at| crate::named_peer(trace, at))
+    }
+
+    /// The summary of a trace whose spans have no attributes here: `peer_of` tells what those that
+    /// [name a peer](crate::PEER_KEYS) say. Few are asked for.
+    pub fn with_peers(trace: &Trace, peer_of: &dyn Fn(usize) -> Option<String>) -> Self {
+        Analysis::without_words(trace, peer_of).summary(trace)
     }
 
     /// The slowest hop's share of the request, from 0 to 1; 0 for a request that took no time.
@@ -101,7 +107,7 @@ impl Analysis {
         TraceSummary {
             trace_id: trace.id(),
             root_service: trace.service(root).to_owned(),
-            root_operation: trace.span(root).name.clone(),
+            root_operation: trace.span(root).name.to_string(),
             start: trace.span(root).start,
             duration_nanos: self.duration_nanos,
             n_spans: trace.len() as u64,
@@ -109,13 +115,13 @@ impl Analysis {
             services,
             slowest_hop: HopSummary {
                 service: trace.service(hop.entry_idx).to_owned(),
-                name: trace.span(hop.entry_idx).name.clone(),
+                name: trace.span(hop.entry_idx).name.to_string(),
                 span_id: trace.span(hop.entry_idx).span_id,
                 nanos: hop.nanos,
             },
             culprit: CulpritSummary {
                 service: trace.service(culprit_idx).to_owned(),
-                name: trace.span(culprit_idx).name.clone(),
+                name: trace.span(culprit_idx).name.to_string(),
                 peer: self.culprit.peer.clone(),
                 count: self.culprit.span_idxs.len() as u64,
                 nanos: self.culprit.nanos,

@@ -154,7 +154,7 @@ impl<'a> Facts<'a> {
     fn operation(&self, span_idx: usize) -> (usize, &'a str) {
         (
             self.trace.service_idx(span_idx),
-            self.trace.span(span_idx).name.as_str(),
+            self.trace.span(span_idx).name.as_ref(),
         )
     }
 

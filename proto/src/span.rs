@@ -2,6 +2,8 @@
 //!
 //! [trace.proto]: https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
 
+use std::sync::Arc;
+
 use crate::{Attributes, SpanId, TraceId, UnixNanos};
 
 /// A span: one piece of work of a request. Its trace ID is its [`Trace`](crate::Trace)'s.
@@ -15,8 +17,8 @@ pub struct Span {
     pub trace_state: String,
     /// W3C trace flags and OTLP's bits above them.
     pub flags: u32,
-    /// What the work is called.
-    pub name: String,
+    /// What the work is called; shared by the spans of an operation where they are many.
+    pub name: Arc<str>,
     /// Which side of a call it is.
     pub kind: SpanKind,
     /// When it began.

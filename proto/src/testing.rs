@@ -51,7 +51,7 @@ impl SpanBuilder {
                 parent_id: None,
                 trace_state: String::new(),
                 flags: 0,
-                name: name.to_owned(),
+                name: name.into(),
                 kind: SpanKind::Internal,
                 start: START,
                 end: START,

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use self::forest::Forest;
 use crate::{Resource, Scope, Span, SpanId, SpanKind, TraceId, UnixNanos};
@@ -76,18 +76,25 @@ impl Trace {
     /// # Panics
     /// When a span points at a resource or scope that is not there, or there are 2^32 spans.
     pub fn new(id: TraceId, parts: TraceParts) -> Option<Self> {
+        Self::with_order(id, parts).map(|(trace, _)| trace)
+    }
+
+    /// As [`Self::new`], and for each span where it stood among the parts.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn with_order(id: TraceId, parts: TraceParts) -> Option<(Self, Vec<u32>)> {
         let TraceParts {
             spans,
             resources,
             scopes,
         } = parts;
-        let (spans, n_duplicates) = without_duplicates(spans);
         assert!(
             u32::try_from(spans.len()).is_ok(),
             "a trace has fewer than 2^32 spans"
         );
         let forest = Forest::of(&spans)?;
-
+        let n_duplicates = (spans.len() - forest.order.len()) as u64;
         let mut slots: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
         let spans: Vec<Span> = forest
             .order
@@ -110,7 +117,7 @@ impl Trace {
             let span = &spans[at as usize];
             (span.span_id, span.kind != SpanKind::Server, at)
         });
-        Some(Self {
+        let trace = Self {
             id,
             spans,
             resources,
@@ -125,7 +132,8 @@ impl Trace {
             request_root,
             by_id,
             n_duplicates,
-        })
+        };
+        Some((trace, forest.order))
     }
 
     /// The trace's ID.
@@ -268,15 +276,6 @@ impl Trace {
     pub fn n_errors(&self) -> usize {
         self.spans.iter().filter(|span| span.is_error()).count()
     }
-}
-
-fn without_duplicates(mut spans: Vec<Span>) -> (Vec<Span>, u64) {
-    let n_before = spans.len();
-    let mut seen: HashSet<_, RandomState> =
-        HashSet::with_capacity_and_hasher(spans.len(), RandomState::default());
-    spans.retain(|span| seen.insert((span.span_id, span.start, span.kind)));
-    let n_duplicates = (n_before - spans.len()) as u64;
-    (spans, n_duplicates)
 }
 
 /// The names of the services of `spans` in order of appearance, and each resource's index among them.

@@ -51,7 +51,10 @@ impl FakeStore {
         self.summaries.push(Analysis::of(&trace).summary(&trace));
         for at in 0..trace.len() {
             let (service, name) = (trace.service(at).to_owned(), trace.span(at).name.clone());
-            self.operations.push(Operation { service, name });
+            self.operations.push(Operation {
+                service,
+                name: name.to_string(),
+            });
         }
         self.operations.sort();
         self.operations.dedup();
@@ -86,7 +89,7 @@ impl FakeStore {
                 && request
                     .operation
                     .as_deref()
-                    .is_none_or(|name| name == trace.span(at).name)
+                    .is_none_or(|name| *name == *trace.span(at).name)
         });
         has_span
             && request

@@ -1,13 +1,10 @@
 //! The forest's shape: who hangs under whom, and the pre-order.
 
-use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
-
 use super::Attachment;
 use crate::{Span, SpanId, SpanKind};
 
-/// The shape of the forest; `order` maps pre-order positions to the given spans, the rest are in
-/// pre-order themselves.
+/// The shape of the forest; `order` maps pre-order positions to the given spans, duplicates left
+/// out, the rest are in pre-order themselves.
 pub(super) struct Forest {
     pub(super) order: Vec<u32>,
     pub(super) parents: Vec<u32>,
@@ -20,20 +17,24 @@ const NONE: u32 = u32::MAX;
 
 impl Forest {
     pub(super) fn of(spans: &[Span]) -> Option<Self> {
-        let n_spans = u32::try_from(spans.len()).ok().filter(|&n| n > 0)?;
+        let n_given = u32::try_from(spans.len()).ok().filter(|&n| n > 0)?;
         // Ranks: positions by (start, ID), so that comparing ranks is comparing spans.
-        let mut by_rank: Vec<u32> = (0..n_spans).collect();
-        by_rank.sort_by_key(|&at| {
+        let mut by_rank: Vec<u32> = (0..n_given).collect();
+        let key = |at: u32| {
             let span = &spans[at as usize];
-            (span.start, span.span_id, span.kind, at)
-        });
+            (span.start, span.span_id, span.kind)
+        };
+        by_rank.sort_unstable_by_key(|&at| (key(at), at));
+        // Duplicates stand together, the first stored in front.
+        by_rank.dedup_by_key(|at| key(*at));
         let ranked: Vec<&Span> = by_rank.iter().map(|&at| &spans[at as usize]).collect();
+        let n_spans = by_rank.len();
 
         let (mut parents, mut attachments) = parents_by_rank(&ranked);
         cut_cycles(&mut parents, &mut attachments);
 
         // Children of each span in rank order, as one list with offsets.
-        let mut first_child = vec![0_u32; spans.len() + 1];
+        let mut first_child = vec![0_u32; n_spans + 1];
         for &parent in parents.iter().filter(|&&parent| parent != NONE) {
             first_child[parent as usize + 1] += 1;
         }
@@ -41,7 +42,7 @@ impl Forest {
             first_child[at] += first_child[at - 1];
         }
         let mut fill = first_child.clone();
-        let mut children = vec![0_u32; first_child[spans.len()] as usize];
+        let mut children = vec![0_u32; first_child[n_spans] as usize];
         for (rank, &parent) in (0..).zip(&parents) {
             if parent != NONE {
                 children[fill[parent as usize] as usize] = rank;
@@ -50,18 +51,19 @@ impl Forest {
         }
 
         let mut forest = Self {
-            order: Vec::with_capacity(spans.len()),
-            parents: Vec::with_capacity(spans.len()),
-            attachments: Vec::with_capacity(spans.len()),
-            ends: vec![0; spans.len()],
-            depths: Vec::with_capacity(spans.len()),
+            order: Vec::with_capacity(n_spans),
+            parents: Vec::with_capacity(n_spans),
+            attachments: Vec::with_capacity(n_spans),
+            ends: vec![0; n_spans],
+            depths: Vec::with_capacity(n_spans),
         };
         // (rank, position of the parent, depth), the next to visit on top.
-        let mut stack: Vec<(u32, u32, u32)> = (0..n_spans)
-            .rev()
-            .filter(|&rank| parents[rank as usize] == NONE)
-            .map(|rank| (rank, NONE, 0))
+        let mut stack: Vec<(u32, u32, u32)> = (0..)
+            .zip(&parents)
+            .filter(|&(_, &parent)| parent == NONE)
+            .map(|(rank, _)| (rank, NONE, 0))
             .collect();
+        stack.reverse();
         while let Some((rank, parent, depth)) = stack.pop() {
             let position = u32::try_from(forest.order.len()).expect("no more than spans");
             forest.order.push(by_rank[rank as usize]);
@@ -81,10 +83,10 @@ impl Forest {
         }
         debug_assert_eq!(
             forest.order.len(),
-            spans.len(),
+            n_spans,
             "a forest without cycles is reached from its roots"
         );
-        for at in (0..spans.len()).rev() {
+        for at in (0..n_spans).rev() {
             forest.ends[at] = forest.ends[at].max(u32::try_from(at + 1).expect("checked above"));
             if forest.attachments[at] == Attachment::Child {
                 let (end, parent) = (forest.ends[at], forest.parents[at] as usize);
@@ -95,39 +97,63 @@ impl Forest {
     }
 }
 
-/// Each span's parent (by rank, [`NONE`] for none) and how it hangs, cycles not yet cut.
-fn parents_by_rank(ranked: &[&Span]) -> (Vec<u32>, Vec<Attachment>) {
-    // Who owns an ID: its server if there is one, else the earliest; and its earliest client.
-    let mut owners: HashMap<SpanId, u32, RandomState> =
-        HashMap::with_capacity_and_hasher(ranked.len(), RandomState::default());
-    let mut clients: HashMap<SpanId, u32, RandomState> = HashMap::default();
-    let mut servers: HashSet<SpanId, RandomState> = HashSet::default();
-    for (rank, span) in (0..).zip(ranked) {
-        match span.kind {
-            SpanKind::Server if servers.insert(span.span_id) => {
-                owners.insert(span.span_id, rank);
+/// Who answers to an ID, by rank.
+struct Owner {
+    span_id: SpanId,
+    /// Its server if there is one, else the earliest.
+    owner: u32,
+    /// Its earliest client.
+    client: u32,
+}
+
+/// The owners of all IDs, by ID.
+fn owners(ranked: &[&Span]) -> Vec<Owner> {
+    let mut by_id: Vec<(SpanId, bool, u32)> = (0..)
+        .zip(ranked)
+        .map(|(rank, span)| (span.span_id, span.kind != SpanKind::Server, rank))
+        .collect();
+    by_id.sort_unstable();
+    let mut owners: Vec<Owner> = Vec::with_capacity(by_id.len());
+    for (span_id, _, rank) in by_id {
+        let is_client = ranked[rank as usize].kind == SpanKind::Client;
+        match owners.last_mut() {
+            Some(last) if last.span_id == span_id => {
+                if is_client && last.client == NONE {
+                    last.client = rank;
+                }
             }
-            SpanKind::Client => {
-                clients.entry(span.span_id).or_insert(rank);
-                owners.entry(span.span_id).or_insert(rank);
-            }
-            _ => {
-                owners.entry(span.span_id).or_insert(rank);
-            }
+            _ => owners.push(Owner {
+                span_id,
+                owner: rank,
+                client: if is_client { rank } else { NONE },
+            }),
         }
     }
+    owners
+}
+
+/// Each span's parent (by rank, [`NONE`] for none) and how it hangs, cycles not yet cut.
+fn parents_by_rank(ranked: &[&Span]) -> (Vec<u32>, Vec<Attachment>) {
+    let owners = owners(ranked);
+    let find = |span_id: SpanId| {
+        owners
+            .binary_search_by_key(&span_id, |owner| owner.span_id)
+            .ok()
+            .map(|at| &owners[at])
+    };
     ranked
         .iter()
         .map(|span| {
             if span.kind == SpanKind::Server
-                && let Some(&client) = clients.get(&span.span_id)
+                && let Some(owner) = find(span.span_id)
+                && owner.client != NONE
             {
-                return (client, Attachment::Child);
+                return (owner.client, Attachment::Child);
             }
             match span.parent_id {
                 None => (NONE, Attachment::Root),
-                Some(parent_id) => match owners.get(&parent_id) {
-                    Some(&parent) => (parent, Attachment::Child),
+                Some(parent_id) => match find(parent_id) {
+                    Some(parent) => (parent.owner, Attachment::Child),
                     None => (NONE, Attachment::Orphan),
                 },
             }

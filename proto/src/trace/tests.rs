@@ -77,7 +77,7 @@ fn the_longest_root_is_the_requests_and_ties_go_to_the_earlier() {
         SpanBuilder::new(2, "long, later").at(7, 57),
         SpanBuilder::new(1, "long").at(5, 55),
     ]);
-    assert_eq!(trace.span(trace.request_root()).name, "long");
+    assert_eq!(&*trace.span(trace.request_root()).name, "long");
     assert!(!trace.is_incomplete());
 }
 

@@ -128,7 +128,12 @@ impl<'a> Decoder<'a> {
                                 keep(fill_span(&mut span, field.message()?));
                                 span
                             }
-                            Some(keys) => slice.outline(self.bytes, keys, resource_idx),
+                            Some(keys) => Span {
+                                attributes: slice.attributes(self.bytes, keys),
+                                links: slice.links(self.bytes),
+                                ..slice
+                                    .outline(text(&self.bytes[slice.name()]).into(), resource_idx)
+                            },
                         });
                     }
                     _ => {}
@@ -224,7 +229,7 @@ pub(super) fn empty_span(slice: &SpanSlice, resource_idx: u32, scope_idx: u32) -
         parent_id: slice.parent_id,
         trace_state: String::new(),
         flags: 0,
-        name: String::new(),
+        name: Arc::default(),
         kind: slice.kind,
         start: slice.start,
         end: slice.end,
@@ -249,7 +254,7 @@ fn fill_span(span: &mut Span, message: Reader<'_>) -> Result<(), WireError> {
         let field = field?;
         match field.number {
             3 => span.trace_state = text(field.bytes()?),
-            5 => span.name = text(field.bytes()?),
+            5 => span.name = text(field.bytes()?).into(),
             9 => push_attribute(&mut span.attributes, field.message()?, 0),
             10 => span.dropped_attributes_count = field.uint32()?,
             11 => {

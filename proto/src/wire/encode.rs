@@ -90,7 +90,7 @@ fn to_span(trace_id: TraceId, from: &Span) -> otlp::Span {
             .map(|id| id.to_bytes().to_vec())
             .unwrap_or_default(),
         flags: from.flags,
-        name: from.name.clone(),
+        name: from.name.to_string(),
         kind: from.kind.number(),
         start_time_unix_nano: from.start.0,
         end_time_unix_nano: from.end.0,

@@ -1,23 +1,71 @@
 //! Outlines: as much of a trace as its summary needs, straight from the bytes it came in.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use super::decode::{empty_span, keep, push_attribute, push_link, text};
+use super::decode::{empty_span, keep, push_attribute, push_link};
 use super::reader::Reader;
 use super::{SpanSlice, WireError};
-use crate::{Resource, Span, SpanKind};
+use crate::{Attributes, Link, Resource, Span, SpanKind};
 
 impl SpanSlice {
-    /// The span as [`decode_outline`](super::decode_outline) gives it. `bytes` is what it was read
-    /// from; its scope is 0.
-    pub fn outline(&self, bytes: &[u8], keys: &[&str], resource_idx: u32) -> Span {
-        let mut span = empty_span(self, resource_idx, 0);
-        span.name = text(&bytes[self.name()]);
-        if has_peer(self.kind) || self.has_links {
-            keep(fill(&mut span, Reader::within(bytes, self.message()), keys));
+    /// The span as [`decode_outline`](super::decode_outline) gives it, still without attributes and
+    /// links; its scope is 0.
+    pub fn outline(&self, name: Arc<str>, resource_idx: u32) -> Span {
+        Span {
+            name,
+            ..empty_span(self, resource_idx, 0)
         }
-        span
     }
+
+    /// Of the attributes of a CLIENT or PRODUCER span those that have one of `keys`; none of others.
+    /// `bytes` is what the span was read from.
+    pub fn attributes(&self, bytes: &[u8], keys: &[&str]) -> Attributes {
+        let mut attributes = Attributes::default();
+        if matches!(self.kind, SpanKind::Client | SpanKind::Producer) {
+            let message = Reader::within(bytes, self.message());
+            keep(fill_attributes(&mut attributes, message, keys));
+        }
+        attributes
+    }
+
+    /// The span's links. `bytes` is what it was read from.
+    pub fn links(&self, bytes: &[u8]) -> Vec<Link> {
+        let mut links = Vec::new();
+        if self.has_links {
+            let message = Reader::within(bytes, self.message());
+            keep(fill_links(&mut links, message));
+        }
+        links
+    }
+}
+
+fn fill_attributes(
+    attributes: &mut Attributes,
+    message: Reader<'_>,
+    keys: &[&str],
+) -> Result<(), WireError> {
+    for field in message {
+        let field = field?;
+        if field.number == 9 {
+            let message = field.message()?;
+            let key = plain_key(field.bytes()?).or_else(|| key_of(message.clone()));
+            if key.is_some_and(|key| keys.iter().any(|wanted| wanted.as_bytes() == key)) {
+                push_attribute(attributes, message, 0);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fill_links(links: &mut Vec<Link>, message: Reader<'_>) -> Result<(), WireError> {
+    for field in message {
+        let field = field?;
+        if field.number == 13 {
+            push_link(links, field.message()?);
+        }
+    }
+    Ok(())
 }
 
 /// A resource's outline.
@@ -79,31 +127,6 @@ pub(super) fn resource((message, _): &Key<'_>) -> Resource {
         }
     }
     resource
-}
-
-/// Whether a span of that kind can have a peer.
-fn has_peer(kind: SpanKind) -> bool {
-    matches!(kind, SpanKind::Client | SpanKind::Producer)
-}
-
-/// Reads what an outline has and [`SpanSlice::read`] has not.
-fn fill(span: &mut Span, message: Reader<'_>, keys: &[&str]) -> Result<(), WireError> {
-    let has_peer = has_peer(span.kind);
-    for field in message {
-        let field = field?;
-        match field.number {
-            9 if has_peer => {
-                let message = field.message()?;
-                let key = plain_key(field.bytes()?).or_else(|| key_of(message.clone()));
-                if key.is_some_and(|key| keys.iter().any(|wanted| wanted.as_bytes() == key)) {
-                    push_attribute(&mut span.attributes, message, 0);
-                }
-            }
-            13 => push_link(&mut span.links, field.message()?),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// The key of a `KeyValue` that is a key, then a value, both short, as nearly all are.

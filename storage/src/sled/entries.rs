@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use longpole_analysis::TraceSummary;
 use longpole_proto::{Trace, TraceId};
 
 use super::core::{Core, read_trace};
@@ -62,7 +63,7 @@ impl MemoryEntry {
             }
         });
         Self {
-            entry: entry::encode(trace),
+            entry: entry::encode(trace, TraceSummary::of(trace)),
             operations: operations.collect(),
         }
     }

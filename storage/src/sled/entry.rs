@@ -98,9 +98,9 @@ impl Labels<'_> {
     }
 }
 
-/// Makes the entry of a trace.
-pub(super) fn encode(trace: &Trace) -> Vec<u8> {
-    let summary = bounded(TraceSummary::of(trace));
+/// Makes the entry of a trace, which has this summary.
+pub(super) fn encode(trace: &Trace, summary: TraceSummary) -> Vec<u8> {
+    let summary = bounded(summary);
     let head = Head {
         duration_nanos: summary.duration_nanos,
         start: summary.start,
@@ -218,6 +218,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn encode(trace: &Trace) -> Vec<u8> {
+        super::encode(trace, TraceSummary::of(trace))
+    }
 
     fn has(entry: &[u8], service: Option<&str>, operation: Option<&str>) -> Option<bool> {
         let (_, behind) = head(entry).expect("intact");

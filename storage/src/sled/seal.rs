@@ -9,9 +9,10 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use longpole_analysis::PEER_KEYS;
+use longpole_analysis::{PEER_KEYS, TraceSummary};
 use longpole_proto::trace::TraceParts;
-use longpole_proto::{Scope, Trace, TraceId, UnixNanos};
+use longpole_proto::wire::SpanSlice;
+use longpole_proto::{Scope, Span, Trace, TraceId, UnixNanos};
 use parking_lot::Mutex;
 
 use self::groups::Groups;
@@ -40,8 +41,8 @@ pub(super) struct Turn {
 struct Tools {
     builder: BlockBuilder,
     groups: Groups,
-    /// The group of each span of the trace at hand.
-    group_of: Vec<u32>,
+    /// The group and operation of each span of the trace at hand.
+    of_span: Vec<(u32, u32)>,
 }
 
 impl Default for Tools {
@@ -49,7 +50,7 @@ impl Default for Tools {
         Self {
             builder: BlockBuilder::new(),
             groups: Groups::default(),
-            group_of: Vec::new(),
+            of_span: Vec::new(),
         }
     }
 }
@@ -182,7 +183,6 @@ impl Core {
     ) -> Result<Sealed, StorageError> {
         let mut rows = RowsBuilder::default();
         let mut zone = Zone::new(batch.seq);
-        let mut operations = Vec::new();
         let fragments = batch
             .traces
             .iter()
@@ -195,28 +195,36 @@ impl Core {
             let trace_id = live.trace_id;
             let late = view::late_row(view, trace_id, fragments, seq_min);
             zone.late.extend(late);
-            let trace = match old.remove(&trace_id) {
-                None if fragments.is_empty() => Ok(outline(tools, live)),
+            let entry = match old.remove(&trace_id) {
+                None if fragments.is_empty() => Ok(entry_of(tools, live)),
                 Some(before) => before.and_then(|mut before| {
                     before.push_chunks(&live.chunks)?;
-                    before.outline()
+                    let trace = before.outline()?;
+                    Ok(entry::encode(&trace, TraceSummary::of(&trace)))
                 }),
                 None => Err(StorageError::Damaged {
                     what: format!("trace {trace_id} has too many fragments"),
                 }),
             };
-            if let Ok(trace) = trace {
-                let entry = entry::encode(&trace);
+            if let Ok(entry) = entry {
                 zone.add(&entry::head(&entry)?.0);
                 rows.push(trace_id, &entry);
-                add_operations(&trace, known, &mut operations);
             } else {
                 // Searches make it when they need it, or find out why it cannot be made.
                 zone.is_open = true;
                 rows.push(trace_id, &[]);
-                add_operations(&outline(tools, live), known, &mut operations);
             }
         }
+        let operations = tools
+            .groups
+            .operations()
+            .map(|(service, name)| (cut(service), cut(name)))
+            .filter(|&(service, name)| known.is_new(service, name))
+            .map(|(service, name)| Operation {
+                service: service.to_owned(),
+                name: name.to_owned(),
+            })
+            .collect();
         Ok(Sealed {
             block: tools.builder.finish(),
             rows: rows.finish(),
@@ -289,16 +297,17 @@ impl Core {
     }
 }
 
-/// Adds a trace's spans to the block, and leaves each one's group.
+/// Adds a trace's spans to the block, and leaves each one's group and operation.
 fn add_spans(tools: &mut Tools, live: &LiveTrace, zone: &mut Zone) -> Result<(), StorageError> {
     let Tools {
         builder,
         groups,
-        group_of,
+        of_span,
     } = tools;
     groups.begin_trace();
-    group_of.clear();
+    of_span.clear();
     for chunk in &live.chunks {
+        let bytes = chunk.from().by_trace.request().bytes();
         // Spans of one scope stand together.
         let mut last: Option<(u32, u32)> = None;
         for span in chunk.spans().spans() {
@@ -307,7 +316,7 @@ fn add_spans(tools: &mut Tools, live: &LiveTrace, zone: &mut Zone) -> Result<(),
                 _ => groups.of(chunk.from(), span, builder)?,
             };
             last = Some((span.scope_idx(), group));
-            group_of.push(group);
+            of_span.push((group, groups.operation(group, &bytes[span.name()])));
         }
     }
     let received = || live.chunks.iter().map(Chunk::received);
@@ -317,20 +326,12 @@ fn add_spans(tools: &mut Tools, live: &LiveTrace, zone: &mut Zone) -> Result<(),
         first_received: first.0,
         last_received: last.0,
     };
-    let messages = live.chunks.iter().flat_map(|chunk| {
-        let bytes = chunk.from().by_trace.request().bytes();
-        chunk
-            .spans()
-            .spans()
-            .map(move |span| (&bytes[span.name()], &bytes[span.message()]))
-    });
-    let spans = group_of
-        .iter()
-        .zip(messages)
-        .map(|(&group, (name, message))| BlockSpan {
+    let spans = spans(live)
+        .zip(&*of_span)
+        .map(|((bytes, span), &(group, operation))| BlockSpan {
             group,
-            name,
-            message,
+            operation,
+            message: &bytes[span.message()],
         });
     builder.add_trace(live.trace_id, facts, spans);
     zone.seq_min = zone.seq_min.min(live.chunks[0].seq());
@@ -340,36 +341,37 @@ fn add_spans(tools: &mut Tools, live: &LiveTrace, zone: &mut Zone) -> Result<(),
     Ok(())
 }
 
-/// As much of the trace that was added last as its summary needs.
-fn outline(tools: &mut Tools, live: &LiveTrace) -> Trace {
+/// A trace's spans with the bytes of the request each came in.
+fn spans(live: &LiveTrace) -> impl Iterator<Item = (&[u8], &SpanSlice)> {
+    live.chunks.iter().flat_map(|chunk| {
+        let bytes: &[u8] = chunk.from().by_trace.request().bytes();
+        chunk.spans().spans().map(move |span| (bytes, span))
+    })
+}
+
+/// Makes the entry of the trace that was added last.
+fn entry_of(tools: &mut Tools, live: &LiveTrace) -> Vec<u8> {
+    let sources: Vec<(&[u8], &SpanSlice)> = spans(live).collect();
     let mut parts = TraceParts {
-        spans: Vec::with_capacity(live.n_spans),
+        spans: Vec::with_capacity(sources.len()),
         resources: Vec::new(),
         scopes: vec![Scope::default()],
     };
-    let spans = live.chunks.iter().flat_map(|chunk| {
-        let bytes = chunk.from().by_trace.request().bytes();
-        chunk.spans().spans().map(move |span| (bytes, span))
-    });
-    for ((bytes, span), &group) in spans.zip(&tools.group_of) {
+    for (&(bytes, span), &(group, operation)) in sources.iter().zip(&tools.of_span) {
         let resource_idx = tools.groups.resource_idx(group, &mut parts.resources);
-        parts
-            .spans
-            .push(span.outline(bytes, &PEER_KEYS, resource_idx));
+        parts.spans.push(Span {
+            links: span.links(bytes),
+            ..span.outline(tools.groups.name(operation), resource_idx)
+        });
     }
-    Trace::new(live.trace_id, parts).expect("a trace in memory has a span")
-}
-
-fn add_operations(trace: &Trace, known: &mut Known, operations: &mut Vec<Operation>) {
-    for (span_idx, span) in trace.spans().iter().enumerate() {
-        let (service, name) = (cut(trace.service(span_idx)), cut(&span.name));
-        if known.is_new(service, name) {
-            operations.push(Operation {
-                service: service.to_owned(),
-                name: name.to_owned(),
-            });
-        }
-    }
+    let (trace, order) =
+        Trace::with_order(live.trace_id, parts).expect("a trace in memory has a span");
+    let summary = TraceSummary::with_peers(&trace, &|span_idx| {
+        let (bytes, span) = sources[order[span_idx] as usize];
+        let attributes = span.attributes(bytes, &PEER_KEYS);
+        attributes.text_of_any(&PEER_KEYS).map(str::to_owned)
+    });
+    entry::encode(&trace, summary)
 }
 
 fn error_text(error: &StorageError) -> String {

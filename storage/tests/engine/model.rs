@@ -121,7 +121,7 @@ impl Model {
                         && request
                             .operation
                             .as_deref()
-                            .is_none_or(|name| trace.span(at).name == name)
+                            .is_none_or(|name| *trace.span(at).name == *name)
                 })
             })
             .map(|trace| Analysis::of(trace).summary(trace))
@@ -154,7 +154,7 @@ impl Model {
             for (at, span) in trace.spans().iter().enumerate() {
                 operations.insert(Operation {
                     service: trace.service(at).to_owned(),
-                    name: span.name.clone(),
+                    name: span.name.to_string(),
                 });
             }
         }

@@ -107,7 +107,7 @@ fn document(
     }: &Loaded,
 ) -> Document<'_> {
     let span_id = |span_idx: usize| trace.span(span_idx).span_id;
-    let name = |span_idx: usize| trace.span(span_idx).name.as_str();
+    let name = |span_idx: usize| trace.span(span_idx).name.as_ref();
     let span_ids = |span_idxs: &[usize]| {
         span_idxs
             .iter()

@@ -172,7 +172,7 @@ impl SpanDetails {
         let name = refs.name(span_idx);
         let same = SearchForm {
             service: trace.service(span_idx).to_owned(),
-            op: span.name.clone(),
+            op: span.name.to_string(),
             ..SearchForm::default()
         };
         Self {

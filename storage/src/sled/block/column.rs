@@ -52,6 +52,16 @@ impl ColumnBuilder {
         &self.values[range(&self.ends, number)]
     }
 
+    /// Appends a row that is likely to be the value with that number, and notes which it is.
+    pub(super) fn push_likely(&mut self, value: &[u8], likely: &mut u32, hasher: &RandomState) {
+        if (*likely as usize) < self.ends.len() && self.value(*likely) == value {
+            self.rows.push(*likely + 1);
+            return;
+        }
+        self.push(value, hasher);
+        *likely = self.last;
+    }
+
     /// Appends a row.
     pub(super) fn push(&mut self, value: &[u8], hasher: &RandomState) {
         // Runs of one value are common: a service's spans stand together.

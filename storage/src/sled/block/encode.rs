@@ -20,8 +20,8 @@ const TABLE_FROM_SPANS: usize = 32;
 /// How many columns' memory is kept from one block to the next.
 const SPARE_COLUMNS_MAX: usize = 256;
 
-/// How many templates a block has at most.
-const TEMPLATES_MAX: usize = 512;
+/// How many operations of a block have a template; what comes later is taken apart in full.
+const TEMPLATES_MAX: usize = 1_024;
 
 /// What is kept of a trace's fragment besides its spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,8 +37,9 @@ pub(crate) struct FragmentFacts {
 pub(crate) struct BlockSpan<'a> {
     /// Its [group](BlockBuilder::group).
     pub(crate) group: u32,
-    /// Its name: spans of a group and name are expected to have the same fields. Not stored.
-    pub(crate) name: &'a [u8],
+    /// The number of its operation, counted from 0: spans of one operation are expected to have the
+    /// same fields, whatever an operation is. Not stored.
+    pub(crate) operation: u32,
     /// Its message.
     pub(crate) message: &'a [u8],
 }
@@ -100,8 +101,8 @@ pub(crate) struct BlockBuilder {
     n_spans: usize,
     groups: Dictionary,
     shapes: Dictionary,
-    /// By group and name.
-    templates: HashMap<u64, Template, RandomState>,
+    /// By operation.
+    templates: Vec<Option<Template>>,
     columns: Vec<NamedColumn>,
     by_name: HashTable<u32>,
     span_ids: Vec<u8>,
@@ -142,7 +143,7 @@ impl BlockBuilder {
             n_spans: 0,
             groups: Dictionary::default(),
             shapes: Dictionary::default(),
-            templates: HashMap::with_hasher(hasher.clone()),
+            templates: Vec::new(),
             columns: Vec::new(),
             by_name: HashTable::new(),
             span_ids: Vec::new(),
@@ -230,10 +231,10 @@ impl BlockBuilder {
             start: self.last_start,
             id: None,
         };
-        let hint = self.hasher.hash_one((span.group, span.name));
+        let operation = span.operation as usize;
         let shape = self
-            .add_expected(trace_id, hint, span.message, &mut at)
-            .unwrap_or_else(|| self.add_any(trace_id, hint, span.message, &mut at));
+            .add_expected(trace_id, operation, span.message, &mut at)
+            .unwrap_or_else(|| self.add_any(trace_id, operation, span.message, &mut at));
         self.last_start = at.start;
         self.trace_ids.push(at.id.unwrap_or(0));
         self.shape_rows.push(shape);
@@ -244,18 +245,18 @@ impl BlockBuilder {
     fn add_expected(
         &mut self,
         trace_id: TraceId,
-        hint: u64,
+        operation: usize,
         message: &[u8],
         at: &mut SpanAt,
     ) -> Option<u32> {
-        let template = self.templates.get(&hint)?;
+        let template = self.templates.get_mut(operation)?.as_mut()?;
         template.read(trace_id, message, &mut self.places)?;
         let shape = template.shape;
         let eight = |start: usize| {
             let bytes = message[start..].first_chunk().expect("read before");
             *bytes
         };
-        for (step, &(start, end)) in template.steps().zip(&self.places) {
+        for ((step, last), &(start, end)) in template.steps().zip(&self.places) {
             let place = start as usize..end as usize;
             match step {
                 Step::SpanId => {
@@ -273,9 +274,10 @@ impl BlockBuilder {
                     let end = u64::from_le_bytes(eight(place.start));
                     put_varint(&mut self.times, zigzag(at.start, end));
                 }
-                Step::Attribute(column) | Step::Field(column) => self.columns[column as usize]
-                    .values
-                    .push(&message[place], &self.hasher),
+                Step::Attribute(column) | Step::Field(column) => {
+                    let values = &mut self.columns[column as usize].values;
+                    values.push_likely(&message[place], last, &self.hasher);
+                }
                 _ => {}
             }
         }
@@ -283,7 +285,13 @@ impl BlockBuilder {
     }
 
     /// Adds any span, and gives its shape.
-    fn add_any(&mut self, trace_id: TraceId, hint: u64, message: &[u8], at: &mut SpanAt) -> u32 {
+    fn add_any(
+        &mut self,
+        trace_id: TraceId,
+        operation: usize,
+        message: &[u8],
+        at: &mut SpanAt,
+    ) -> u32 {
         let mut tokens = std::mem::take(&mut self.tokens);
         tokens.clear();
         self.steps.clear();
@@ -305,10 +313,11 @@ impl BlockBuilder {
             step.put(&mut self.shape);
         }
         let shape = self.shapes.number(&self.shape, &self.hasher);
-        if self.templates.len() < TEMPLATES_MAX
-            && let Some(template) = Template::new(shape, &tokens, &self.steps, message)
-        {
-            self.templates.insert(hint, template);
+        if operation < TEMPLATES_MAX {
+            if self.templates.len() <= operation {
+                self.templates.resize_with(operation + 1, || None);
+            }
+            self.templates[operation] = Template::new(shape, &tokens, &self.steps, message);
         }
         self.tokens = tokens;
         shape

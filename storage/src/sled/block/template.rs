@@ -28,6 +28,8 @@ struct Expected {
     tag_len: u8,
     /// How many bytes of an attribute's key are behind them.
     key_len: u8,
+    /// The number of the last value in its column, as good a guess as any for the next.
+    last: u32,
 }
 
 /// Where a step's value lies: from where to where in the message.
@@ -86,14 +88,17 @@ impl Template {
                 wire_type,
                 tag_len: u8::try_from(tag_len).ok()?,
                 key_len: u8::try_from(key_len).ok()?,
+                last: 0,
             });
         }
         Some(template)
     }
 
-    /// The steps, in order.
-    pub(super) fn steps(&self) -> impl Iterator<Item = Step> {
-        self.steps.iter().map(|expected| expected.step)
+    /// The steps in order, each with the number of its last value.
+    pub(super) fn steps(&mut self) -> impl Iterator<Item = (Step, &mut u32)> {
+        self.steps
+            .iter_mut()
+            .map(|expected| (expected.step, &mut expected.last))
     }
 
     /// Reads a message that has this shape, and leaves where each step's value lies; `None` when it

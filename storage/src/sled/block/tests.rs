@@ -19,10 +19,13 @@ fn build(traces: &[(TraceId, Spans)]) -> Vec<u8> {
         };
         let spans: Vec<_> = spans
             .iter()
-            .map(|(resource, scope, message)| BlockSpan {
-                group: builder.group(resource, scope),
-                name: &[],
-                message,
+            .map(|(resource, scope, message)| {
+                let group = builder.group(resource, scope);
+                BlockSpan {
+                    group,
+                    operation: group % 2,
+                    message,
+                }
             })
             .collect();
         builder.add_trace(*trace_id, facts, spans.into_iter());

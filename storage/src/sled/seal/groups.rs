@@ -1,9 +1,11 @@
-//! The resources and scopes of a block's spans, each looked at once however many traces share it.
+//! The resources, scopes and operations of a block's spans, each looked at once however many spans
+//! share it.
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 use longpole_proto::Resource;
 use longpole_proto::wire::{ResourceOutline, SpanSlice};
 
@@ -26,6 +28,16 @@ pub(super) struct Groups {
     /// By resource: the last trace that had it, and its index there.
     in_trace: Vec<(u32, u32)>,
     trace_no: u32,
+    operations: Vec<Operation>,
+    by_name: HashTable<u32>,
+    hasher: RandomState,
+}
+
+/// What spans of one group and name have in common.
+struct Operation {
+    group: u32,
+    name_bytes: Vec<u8>,
+    name: Arc<str>,
 }
 
 impl Groups {
@@ -37,6 +49,8 @@ impl Groups {
         self.by_key.clear();
         self.in_trace.clear();
         self.trace_no = 0;
+        self.operations.clear();
+        self.by_name.clear();
     }
 
     /// Begins a trace.
@@ -98,5 +112,43 @@ impl Groups {
             of_trace.push(Arc::clone(&self.resources[number]));
         }
         *resource_idx
+    }
+
+    /// The number of the operation of that group and name, counted from 0 in order of appearance.
+    pub(super) fn operation(&mut self, group: u32, name: &[u8]) -> u32 {
+        let hash = self.hasher.hash_one((group, name));
+        let is = |operation: &Operation| operation.group == group && operation.name_bytes == name;
+        let found = self
+            .by_name
+            .find(hash, |&number| is(&self.operations[number as usize]));
+        if let Some(&number) = found {
+            return number;
+        }
+        let number = u32::try_from(self.operations.len()).expect("a block is far below 2^32 spans");
+        self.operations.push(Operation {
+            group,
+            name_bytes: name.to_vec(),
+            name: String::from_utf8_lossy(name).into(),
+        });
+        let (operations, hasher) = (&self.operations, &self.hasher);
+        self.by_name.insert_unique(hash, number, |&number| {
+            let operation = &operations[number as usize];
+            hasher.hash_one((operation.group, operation.name_bytes.as_slice()))
+        });
+        number
+    }
+
+    /// An operation's name.
+    pub(super) fn name(&self, operation: u32) -> Arc<str> {
+        Arc::clone(&self.operations[operation as usize].name)
+    }
+
+    /// Service and name of every operation; some may be there more than once.
+    pub(super) fn operations(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.operations.iter().map(|operation| {
+            let resource = self.resource_of[operation.group as usize];
+            let service = self.resources[resource as usize].service_name();
+            (service, &*operation.name)
+        })
     }
 }
