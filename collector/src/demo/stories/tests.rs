@@ -69,14 +69,14 @@ fn the_lock_wait_is_200_ms_of_390() {
         assert_eq!(
             (
                 trace.service(hop.entry_idx),
-                trace.span(hop.entry_idx).name.as_str()
+                &*trace.span(hop.entry_idx).name
             ),
             ("inventory", "GET /stock")
         );
         assert_eq!((hop.nanos, hop.network_nanos), (200 * MS, 4 * MS));
         assert_eq!(analysis.culprit.nanos, 152 * MS);
         assert_eq!(
-            trace.span(analysis.culprit.span_idxs[0]).name,
+            &*trace.span(analysis.culprit.span_idxs[0]).name,
             "lock wait sku-8812"
         );
         let headline = plain(&analysis.verdict.headline);
@@ -92,7 +92,7 @@ fn the_n_plus_one_is_thirty_queries_in_a_row() {
     for seed in 0..N_SEEDS {
         let (trace, analysis) = told(Story::NPlusOne, seed);
         let culprit = &analysis.culprit;
-        assert_eq!(trace.span(culprit.span_idxs[0]).name, "SELECT product");
+        assert_eq!(&*trace.span(culprit.span_idxs[0]).name, "SELECT product");
         assert_eq!(
             (culprit.span_idxs.len(), culprit.peer.as_deref()),
             (30, Some("postgresql"))
@@ -158,7 +158,7 @@ fn the_pool_wait_is_the_culprit() {
     for seed in 0..N_SEEDS {
         let (trace, analysis) = told(Story::PoolWait, seed);
         let culprit = &analysis.culprit;
-        assert_eq!(trace.span(culprit.span_idxs[0]).name, "pool.acquire");
+        assert_eq!(&*trace.span(culprit.span_idxs[0]).name, "pool.acquire");
         assert!(
             (340 * MS..800 * MS).contains(&culprit.nanos),
             "{} ns",
@@ -203,7 +203,7 @@ fn nobody_waits_for_the_work_after_the_answer() {
     for seed in 0..N_SEEDS {
         let (trace, analysis) = told(Story::AfterAnswer, seed);
         let audit = (0..trace.len())
-            .find(|&at| trace.span(at).name == "audit.write")
+            .find(|&at| &*trace.span(at).name == "audit.write")
             .expect("an audit");
         assert!(!analysis.awaited[audit]);
         assert!(
