@@ -136,7 +136,7 @@ impl SledStore {
             Arc::clone(files),
             paths,
             recovered.view,
-            recovered.last_seq,
+            recovered.replay_from,
         );
         core.n_lost_partitions
             .store(recovered.n_lost, Ordering::Relaxed);
@@ -154,6 +154,7 @@ impl SledStore {
                 }
             }
         })?;
+        core.all_replayed(recovered.last_seq);
         files
             .sync_dir(dir.path())
             .map_err(io_error("sync", dir.path()))?;

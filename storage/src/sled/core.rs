@@ -119,13 +119,14 @@ impl State {
 }
 
 impl Core {
-    /// The data of a store with these partitions.
+    /// The data of a store with these partitions, before what the log has from `replay_from` on is
+    /// taken in.
     pub(super) fn new(
         settings: Settings,
         files: Arc<dyn Files>,
         paths: Paths,
         view: View,
-        applied: u64,
+        replay_from: u64,
     ) -> Self {
         let requests = Budget::new(u64::MAX);
         Self {
@@ -136,7 +137,8 @@ impl Core {
                 live: Live::new(requests.clone()),
                 sealing: None,
                 view,
-                applied,
+                // A block sealed now must not say that it has what is still to be read.
+                applied: replay_from.saturating_sub(1),
             }),
             requests,
             changed: Condvar::new(),
@@ -235,6 +237,12 @@ impl Core {
         }
         self.insert_chunks(seq, chunks);
         Ok(())
+    }
+
+    /// Notes that the log was read whole; sequences up to `last_seq` were given.
+    pub(super) fn all_replayed(&self, last_seq: u64) {
+        let mut state = self.state.lock();
+        state.applied = state.applied.max(last_seq);
     }
 
     /// Waits while memory is full, if somebody is at work on it.

@@ -4,6 +4,7 @@ mod batches;
 mod damage;
 mod faults;
 mod model;
+mod replay;
 mod suite;
 
 use std::path::Path;
