@@ -4,8 +4,8 @@
 //! made anew. It is *closed* by sorting its trace IDs into runs, syncing it, opening it again and
 //! reading all of it; only then does its sidecar say so and may the log forget.
 //!
-//! A block is written as its pieces, its summaries, its operations, and last its zone: what has no
-//! zone is not there. Every value has a checksum of its own, because sled is not believed.
+//! A block is written as its pieces, its summaries, its bloom, its operations, and last its zone: what
+//! has no zone is not there. Every value has a checksum of its own, because sled is not believed.
 
 mod check;
 mod db;
@@ -78,6 +78,7 @@ pub(super) struct Found {
 pub(super) struct Sealed {
     pub(super) block: Vec<u8>,
     pub(super) rows: Vec<u8>,
+    pub(super) bloom: Vec<u8>,
     pub(super) zone: Zone,
     pub(super) trace_ids: Vec<TraceId>,
     /// Those that may be new.
@@ -271,6 +272,7 @@ impl Partition {
         let db = self.db()?;
         Db::put(&db.blocks, block, &sealed.block)?;
         Db::put(&db.summaries, block, &sealed.rows)?;
+        Db::put(&db.blooms, block, &sealed.bloom)?;
         for operation in &sealed.operations {
             operations::insert(&db.operations, operation)?;
         }

@@ -11,6 +11,7 @@ use longpole_proto::{Trace, TraceId, UnixNanos};
 use parking_lot::Mutex;
 
 use super::block::{Block, BlockBuilder, FragmentFacts};
+use super::bloom::Bloom;
 use super::core::{Batch, Core};
 use super::entry::{self, cut};
 use super::io_error;
@@ -178,6 +179,7 @@ impl Core {
         Ok(Sealed {
             block: builder.finish(),
             rows: rows.finish(),
+            bloom: Bloom::unknown(),
             zone,
             trace_ids: batch.traces.iter().map(|trace| trace.trace_id).collect(),
             operations,

@@ -9,6 +9,7 @@ use super::summaries::Rows;
 use super::zone::Zone;
 use crate::StorageError;
 use crate::sled::block::Block;
+use crate::sled::bloom::Bloom;
 
 /// Reads all zones; they must be numbered from 0 on.
 ///
@@ -30,7 +31,7 @@ pub(super) fn read_zones(db: &Db) -> Result<Vec<Arc<Zone>>, StorageError> {
     Ok(zones)
 }
 
-/// Reads a block and its summaries and gives the traces it has.
+/// Reads a block, its summaries and its bloom and gives the traces it has.
 ///
 /// # Errors
 /// When sled fails or any of it is damaged.
@@ -53,6 +54,7 @@ pub(super) fn check_block(db: &Db, number: u32, zone: &Zone) -> Result<Vec<Trace
     if !is_same || trace_ids.len() as u64 != zone.n_traces {
         return Err(damaged("its summaries are of other traces".to_owned()));
     }
+    Bloom::read(&Db::get(&db.blooms, number)?)?;
     Ok(trace_ids)
 }
 

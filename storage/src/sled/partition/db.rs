@@ -40,6 +40,8 @@ pub(in crate::sled) struct Db {
     pub(super) blocks: Tree,
     /// `block 4 | piece 4` to a piece of the block's summaries.
     pub(super) summaries: Tree,
+    /// `block 4 | piece 4` to a piece of the block's bloom.
+    pub(super) blooms: Tree,
     /// `block 4` to its zone; written last.
     pub(super) zones: Tree,
     /// `trace ID 16 | block 4` of the first of a run, to the run; once it is closed.
@@ -74,6 +76,7 @@ impl Db {
             Ok(Self {
                 blocks: sled.open_tree("blocks")?,
                 summaries: sled.open_tree("summaries")?,
+                blooms: sled.open_tree("blooms")?,
                 zones: sled.open_tree("zones")?,
                 runs: sled.open_tree("runs")?,
                 operations: sled.open_tree("operations")?,
