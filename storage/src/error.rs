@@ -51,8 +51,9 @@ pub enum StorageError {
         /// How much may.
         limit_bytes: u64,
     },
-    /// The disk has too little room left; what is asked can be asked again once there is more.
-    #[error("the disk of {} is nearly full: {free_bytes} bytes are free, {least_bytes} must be; make room", path.display())]
+    /// The disk has too little room left, or the data directory below its limit; what is asked can be
+    /// asked again once there is more.
+    #[error("there is too little room in {}: {free_bytes} bytes are free, {least_bytes} must be; make room on the disk, or raise --max-disk", path.display())]
     Full {
         /// The data directory.
         path: PathBuf,

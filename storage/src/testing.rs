@@ -110,6 +110,7 @@ impl FaultyDisk {
             free_bytes_min: 0,
             free_percent_min: 0,
             checkpoint_interval: Duration::from_millis(5),
+            room_interval: Duration::from_millis(5),
             ..settings
         }
     }

@@ -46,6 +46,8 @@ pub(super) struct Core {
     pub(super) too_little_free: AtomicU64,
     /// How much of the disk must be free.
     pub(super) least_free_bytes: AtomicU64,
+    /// How much too large the data directory is, when nothing of it can be removed.
+    pub(super) over_bytes: AtomicU64,
     /// How many pieces of anything turned out to be damaged.
     pub(super) n_damaged: AtomicU64,
     /// How many partitions were set aside since the store was opened.
@@ -148,6 +150,7 @@ impl Core {
             is_sealing: AtomicBool::new(false),
             too_little_free: AtomicU64::new(0),
             least_free_bytes: AtomicU64::new(0),
+            over_bytes: AtomicU64::new(0),
             n_damaged: AtomicU64::new(0),
             n_lost_partitions: AtomicU64::new(0),
         }
@@ -182,18 +185,25 @@ impl Core {
         share.max(self.settings.free_bytes_min)
     }
 
-    /// Fails while the disk has too little room.
+    /// Fails while the disk, or the data directory below its limit, has too little room.
     ///
     /// # Errors
     /// With how much there is.
     pub(super) fn check_room(&self) -> Result<(), StorageError> {
-        match self.too_little_free.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            free_bytes => Err(StorageError::Full {
+        let full = |free_bytes, least_bytes| {
+            Err(StorageError::Full {
                 path: self.paths.data.clone(),
                 free_bytes,
-                least_bytes: self.least_free_bytes.load(Ordering::Relaxed),
-            }),
+                least_bytes,
+            })
+        };
+        match self.over_bytes.load(Ordering::Relaxed) {
+            0 => {}
+            over_bytes => return full(0, over_bytes),
+        }
+        match self.too_little_free.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            free_bytes => full(free_bytes, self.least_free_bytes.load(Ordering::Relaxed)),
         }
     }
 

@@ -1,19 +1,21 @@
-//! The housekeeping: checkpoints, closing partitions, letting the log forget, keeping the directory
-//! within its bounds. One thread does it, every few seconds.
+//! The housekeeping: checkpoints, closing partitions, letting the log forget, every few seconds; and
+//! keeping the directory within its bounds, more often, on a thread that waits for nothing else.
 
-use std::fs;
+mod room;
+
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use self::room::Usage;
+pub(super) use self::room::bytes_below;
 use super::core::Core;
 use super::io_error;
 use super::log::Log;
-use super::partition::Partition;
 use super::recover::{self, Mark};
 use super::view::{PartitionView, View};
 use crate::StorageError;
@@ -27,6 +29,8 @@ pub(super) struct Keeper {
     log: Arc<Log>,
     /// What the last checkpoint made durable.
     last: Mutex<Option<Mark>>,
+    /// Held while anything is removed.
+    usage: Mutex<Usage>,
     is_stopping: Mutex<bool>,
     stopping: Condvar,
 }
@@ -38,40 +42,53 @@ impl Keeper {
             core,
             log,
             last: Mutex::default(),
+            usage: Mutex::default(),
             is_stopping: Mutex::new(false),
             stopping: Condvar::new(),
         }
     }
 
-    /// Starts the thread, which goes round until [`Self::stop`].
+    /// Starts the threads, which go round until [`Self::stop`].
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn start(self: &Arc<Self>) -> Result<JoinHandle<()>, StorageError> {
+    pub(super) fn start(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>, StorageError> {
+        let settings = &self.core.settings;
+        Ok(vec![
+            self.every(settings.checkpoint_interval, "keep", Self::go_round)?,
+            self.every(settings.room_interval, "room", Self::make_room_or_say)?,
+        ])
+    }
+
+    fn every(
+        self: &Arc<Self>,
+        interval: Duration,
+        name: &str,
+        turn: fn(&Self),
+    ) -> Result<JoinHandle<()>, StorageError> {
         let keeper = Arc::clone(self);
         std::thread::Builder::new()
-            .name("longpole-keep".to_owned())
-            .spawn(move || keeper.run())
+            .name(format!("longpole-{name}"))
+            .spawn(move || keeper.run(interval, turn))
             .map_err(io_error("start a thread for", &self.core.paths.data))
     }
 
-    /// Tells the thread to end.
+    /// Tells the threads to end.
     pub(super) fn stop(&self) {
         *self.is_stopping.lock() = true;
         self.stopping.notify_all();
     }
 
-    fn run(&self) {
+    fn run(&self, interval: Duration, turn: fn(&Self)) {
         let mut is_stopping = self.is_stopping.lock();
         while !*is_stopping {
-            let interval = self.core.settings.checkpoint_interval;
             let is_time = self
                 .stopping
                 .wait_for(&mut is_stopping, interval)
                 .timed_out();
             if is_time && !*is_stopping {
                 drop(is_stopping);
-                self.go_round();
+                turn(self);
                 is_stopping = self.is_stopping.lock();
             }
         }
@@ -92,6 +109,12 @@ impl Keeper {
             }
         }
         self.core.trim();
+    }
+
+    fn make_room_or_say(&self) {
+        if let Err(error) = self.retain_bytes() {
+            tracing::error!(%error, "the store could not make room");
+        }
     }
 
     /// Makes all blocks durable and lets the log forget what is in closed partitions.
@@ -144,7 +167,9 @@ impl Keeper {
             .now()
             .nanos_since(active.partition.created());
         let is_old = u128::from(age) >= core.settings.partition_age_max.as_nanos();
-        let is_full = self.log.bytes() >= core.settings.partition_log_bytes;
+        // A closed partition can be removed, and does not need the log.
+        let is_full = self.log.bytes() >= core.settings.partition_log_bytes
+            || core.over_bytes.load(Ordering::Relaxed) > 0;
         // What the log holds for partitions that still are to be closed does not count again.
         let is_only = unclosed(&view).count() == 1;
         if !active.zones.is_empty() && is_only && (is_old || is_full) {
@@ -225,72 +250,6 @@ impl Keeper {
         }
         Ok(())
     }
-
-    /// Removes partitions that are too old, and the oldest while the directory is too large.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub(super) fn retain(&self) -> Result<(), StorageError> {
-        let core = &self.core;
-        let now = core.settings.clock.now();
-        let view = core.state.lock().view.clone();
-        let mut kept = Vec::new();
-        for of in view.partitions() {
-            if !of.partition.is_closed() {
-                continue;
-            }
-            let age = now.nanos_since(of.received_max());
-            if u128::from(age) >= core.settings.retention.as_nanos() {
-                self.remove(&of.partition)?;
-            } else {
-                kept.push(&of.partition);
-            }
-        }
-        let mut n_bytes = bytes_below(&core.paths.data)?;
-        for partition in kept {
-            if n_bytes <= core.settings.disk_bytes_max {
-                return Ok(());
-            }
-            n_bytes = n_bytes.saturating_sub(bytes_below(partition.dir())?);
-            self.remove(partition)?;
-        }
-        Ok(())
-    }
-
-    fn remove(&self, partition: &Partition) -> Result<(), StorageError> {
-        let core = &self.core;
-        core.state.lock().view.remove_partition(partition.number());
-        partition.abandon();
-        // Who still reads it may go on; what is not there at all is not waited for.
-        partition.wait_until_released();
-        recover::remove(partition.dir(), &*core.files)?;
-        tracing::info!(path = %partition.dir().display(), "removed a partition");
-        Ok(())
-    }
-
-    /// Notices when the disk is nearly full, and when it no longer is.
-    ///
-    /// # Errors
-    /// When the disk does not say.
-    pub(super) fn look_at_disk(&self) -> Result<(), StorageError> {
-        let core = &self.core;
-        let path = &core.paths.data;
-        let room = core.files.room(path).map_err(io_error("measure", path))?;
-        let is_full = room.free_bytes < core.least_free(room.total_bytes);
-        let free = if is_full { room.free_bytes.max(1) } else { 0 };
-        let before = core.too_little_free.swap(free, Ordering::Relaxed);
-        if is_full && before == 0 {
-            tracing::error!(
-                room.free_bytes,
-                "the disk is nearly full; spans are refused until there is room"
-            );
-        } else if !is_full && before > 0 {
-            tracing::info!(room.free_bytes, "there is room on the disk again");
-        }
-        core.least_free_bytes
-            .store(core.least_free(room.total_bytes), Ordering::Relaxed);
-        Ok(())
-    }
 }
 
 /// The partitions the log is still kept for.
@@ -298,33 +257,4 @@ fn unclosed(view: &View) -> impl Iterator<Item = &PartitionView> {
     view.partitions()
         .iter()
         .filter(|view| !view.partition.is_closed())
-}
-
-/// How many bytes the files below a directory have.
-///
-/// # Errors
-/// When a directory cannot be read.
-pub(super) fn bytes_below(dir: &Path) -> Result<u64, StorageError> {
-    let mut n_bytes = 0;
-    let mut dirs = vec![dir.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        let entries = match fs::read_dir(&dir) {
-            // It was removed meanwhile.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            entries => entries.map_err(io_error("list", &dir))?,
-        };
-        for entry in entries {
-            let entry = entry.map_err(io_error("list", &dir))?;
-            // What was removed meanwhile has none.
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            if metadata.is_dir() {
-                dirs.push(entry.path());
-            } else {
-                n_bytes += metadata.len();
-            }
-        }
-    }
-    Ok(n_bytes)
 }

@@ -4,26 +4,30 @@
 //! made anew. It is *closed* by sorting its trace IDs into runs, syncing it, opening it again and
 //! reading all of it; only then does its sidecar say so and may the log forget.
 //!
-//! A block is written as its pieces, its summaries, its operations, and last its zone: what has no
-//! zone is not there. Every value has a checksum of its own, because sled is not believed.
+//! A block is written as its pieces, its summaries, its bloom, its operations, and last its zone: what
+//! has no zone is not there. Every value has a checksum of its own, because sled is not believed.
 
 mod check;
 mod db;
+mod handle;
 mod ids;
+mod pieces;
 mod sidecar;
 mod summaries;
 mod zone;
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::path::Path;
+use std::sync::Arc;
 
 use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
 
-use self::check::{check_block, number_of, read_zones};
+use self::check::{check_block, read_zones, zone_value};
 pub(super) use self::db::{Db, Synced, guarded};
+use self::handle::Handle;
 use self::ids::{Filter, IdMap};
+use self::pieces::Place;
 use self::sidecar::Sidecar;
 pub(super) use self::summaries::{Rows, RowsBuilder};
 pub(super) use self::zone::{LateRow, Numbers, Zone};
@@ -31,35 +35,25 @@ use super::files::Files;
 use super::operations::{self, OperationSet};
 use crate::{Operation, StorageError};
 
-/// How long to wait for readers to let a database go that is to be opened again.
-const RELEASE_WAITS: u32 = 500;
-
-/// How long to wait each time.
-const RELEASE_WAIT: std::time::Duration = std::time::Duration::from_millis(10);
-
 /// A partition.
 pub(super) struct Partition {
     number: u32,
-    dir: PathBuf,
     created: UnixNanos,
-    db: Mutex<Slot>,
+    handle: Handle,
     ids: RwLock<Ids>,
-    /// Whether its database could not be opened, or not be read.
-    is_broken: AtomicBool,
+    /// By block.
+    places: RwLock<Vec<Places>>,
     /// What is known to be durable.
     synced: Mutex<Synced>,
     operations: RwLock<OperationSet>,
-    last_used: AtomicU64,
 }
 
-/// Counts uses of databases: which one is the least recent.
-static USES: AtomicU64 = AtomicU64::new(0);
-
-/// A database that is open, or still is because somebody reads it.
-#[derive(Default)]
-struct Slot {
-    kept: Option<Arc<Db>>,
-    used: Weak<Db>,
+/// Where a block's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Places {
+    block: Place,
+    rows: Place,
+    bloom: Place,
 }
 
 enum Ids {
@@ -78,6 +72,7 @@ pub(super) struct Found {
 pub(super) struct Sealed {
     pub(super) block: Vec<u8>,
     pub(super) rows: Vec<u8>,
+    pub(super) bloom: Vec<u8>,
     pub(super) zone: Zone,
     pub(super) trace_ids: Vec<TraceId>,
     /// Those that may be new.
@@ -94,38 +89,15 @@ impl Partition {
         number: u32,
         created: UnixNanos,
     ) -> Result<Self, StorageError> {
-        let db = Db::open(dir)?;
-        Ok(Self::new(
-            dir,
+        Ok(Self {
             number,
             created,
-            Some(db),
-            Ids::Active(IdMap::default()),
-            OperationSet::default(),
-        ))
-    }
-
-    fn new(
-        dir: &Path,
-        number: u32,
-        created: UnixNanos,
-        db: Option<Db>,
-        ids: Ids,
-        operations: OperationSet,
-    ) -> Self {
-        let kept = db.map(Arc::new);
-        let used = kept.as_ref().map(Arc::downgrade).unwrap_or_default();
-        Self {
-            number,
-            dir: dir.to_owned(),
-            created,
-            db: Mutex::new(Slot { kept, used }),
-            ids: RwLock::new(ids),
-            is_broken: AtomicBool::new(false),
+            handle: Handle::new(dir, Some(Db::open(dir)?)),
+            ids: RwLock::new(Ids::Active(IdMap::default())),
+            places: RwLock::default(),
             synced: Mutex::default(),
-            operations: RwLock::new(operations),
-            last_used: AtomicU64::new(0),
-        }
+            operations: RwLock::default(),
+        })
     }
 
     /// Reads what a closed partition says about itself; `None` when it is not closed.
@@ -141,14 +113,15 @@ impl Partition {
             return Ok(None);
         };
         let operations = OperationSet::new(sidecar.operations());
-        let partition = Self::new(
-            dir,
+        let partition = Self {
             number,
-            sidecar.created,
-            None,
-            Ids::Closed(sidecar.filter),
-            operations,
-        );
+            created: sidecar.created,
+            handle: Handle::new(dir, None),
+            ids: RwLock::new(Ids::Closed(sidecar.filter)),
+            places: RwLock::new(sidecar.places),
+            synced: Mutex::default(),
+            operations: RwLock::new(operations),
+        };
         let zones = sidecar.zones.into_iter().map(Arc::new).collect();
         Ok(Some(Found { partition, zones }))
     }
@@ -163,16 +136,23 @@ impl Partition {
         created: UnixNanos,
     ) -> Result<Found, StorageError> {
         let db = Db::open(dir)?;
-        let zones = read_zones(&db)?;
+        let (places, zones) = read_zones(&db)?;
         let mut ids = IdMap::default();
-        for block in 0..number_of(zones.len()) {
-            for trace_id in check_block(&db, block, &zones[block as usize])? {
+        for (block, (places, zone)) in (0..).zip(places.iter().zip(&zones)) {
+            for trace_id in check_block(&db, block, places, zone)? {
                 ids.insert(trace_id, block);
             }
         }
         let listed = operations::list(&db.operations, None, operations::IN_MEMORY_MAX + 1)?;
-        let operations = OperationSet::new(Some(listed));
-        let partition = Self::new(dir, number, created, Some(db), Ids::Active(ids), operations);
+        let partition = Self {
+            number,
+            created,
+            handle: Handle::new(dir, Some(db)),
+            ids: RwLock::new(Ids::Active(ids)),
+            places: RwLock::new(places),
+            synced: Mutex::default(),
+            operations: RwLock::new(OperationSet::new(Some(listed))),
+        };
         Ok(Found { partition, zones })
     }
 
@@ -183,7 +163,7 @@ impl Partition {
 
     /// Where it is.
     pub(super) fn dir(&self) -> &Path {
-        &self.dir
+        self.handle.dir()
     }
 
     /// When it was made.
@@ -198,69 +178,32 @@ impl Partition {
 
     /// Whether it could not be read.
     pub(super) fn is_broken(&self) -> bool {
-        self.is_broken.load(Ordering::Relaxed)
-    }
-
-    /// Its database, opened when it is not.
-    ///
-    /// # Errors
-    /// When the disk fails, it is damaged, or it was given up.
-    pub(super) fn db(&self) -> Result<Arc<Db>, StorageError> {
-        self.last_used
-            .store(USES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        let mut slot = self.db.lock();
-        let used = slot.kept.clone().or_else(|| slot.used.upgrade());
-        let db = match used {
-            Some(db) => db,
-            None if self.is_broken() || !self.dir.exists() => {
-                // sled would make an empty one.
-                self.is_broken.store(true, Ordering::Relaxed);
-                return Err(StorageError::Damaged {
-                    what: format!("{} is gone", self.dir.display()),
-                });
-            }
-            None => Arc::new(self.unless_broken(Db::open(&self.dir))?),
-        };
-        slot.used = Arc::downgrade(&db);
-        slot.kept = Some(Arc::clone(&db));
-        Ok(db)
+        self.handle.is_broken()
     }
 
     /// Gives it up: it is not opened any more.
     pub(super) fn abandon(&self) {
-        self.is_broken.store(true, Ordering::Relaxed);
-        self.release();
+        self.handle.abandon();
     }
 
     /// Lets the database go once nobody reads it.
     pub(super) fn release(&self) {
-        self.db.lock().kept = None;
+        self.handle.release();
+    }
+
+    /// Waits until nobody reads the database any more; says `false` when it takes too long.
+    pub(super) fn wait_until_released(&self) -> bool {
+        self.handle.wait_until_released()
     }
 
     /// Whether the database is kept open.
     pub(super) fn is_open(&self) -> bool {
-        self.db.lock().kept.is_some()
+        self.handle.is_open()
     }
 
     /// When it was last used, counted in uses.
     pub(super) fn last_used(&self) -> u64 {
-        self.last_used.load(Ordering::Relaxed)
-    }
-
-    fn unless_engine_fails<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
-        match result {
-            Err(StorageError::Engine(_)) => self.unless_broken(result),
-            result => result,
-        }
-    }
-
-    fn unless_broken<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
-        if let Err(StorageError::Damaged { .. } | StorageError::Engine(_)) = &result
-            && !self.is_broken.swap(true, Ordering::Relaxed)
-        {
-            tracing::error!(path = %self.dir.display(), "a partition cannot be read");
-        }
-        result
+        self.handle.last_used()
     }
 
     /// Writes a block, which others see once the caller says so.
@@ -268,17 +211,20 @@ impl Partition {
     /// # Errors
     /// When sled fails.
     pub(super) fn write(&self, block: u32, sealed: &Sealed) -> Result<(), StorageError> {
-        let db = self.db()?;
-        Db::put(&db.blocks, block, &sealed.block)?;
-        Db::put(&db.summaries, block, &sealed.rows)?;
+        let db = self.handle.db()?;
+        let last = self.places.read().last().copied().unwrap_or_default();
+        let places = Places {
+            block: db.blocks.put(last.block.end(), &sealed.block)?,
+            rows: db.summaries.put(last.rows.end(), &sealed.rows)?,
+            bloom: db.blooms.put(last.bloom.end(), &sealed.bloom)?,
+        };
         for operation in &sealed.operations {
             operations::insert(&db.operations, operation)?;
         }
         self.operations.write().extend(&sealed.operations);
-        let zone = postcard::to_allocvec(&sealed.zone).expect("numbers can be written");
-        let mut value = crc32c::crc32c(&zone).to_le_bytes().to_vec();
-        value.extend_from_slice(&zone);
+        let value = zone_value(&places, &sealed.zone);
         guarded(|| db.zones.insert(block.to_be_bytes(), value))?;
+        self.places.write().push(places);
         if let Ids::Active(ids) = &mut *self.ids.write() {
             for &trace_id in &sealed.trace_ids {
                 ids.insert(trace_id, block);
@@ -297,8 +243,9 @@ impl Partition {
             Ids::Closed(filter) if !filter.passes(trace_id) => return Ok(Vec::new()),
             Ids::Closed(_) => {}
         }
-        let db = self.db()?;
-        self.unless_engine_fails(ids::read_runs(&db, trace_id))
+        let db = self.handle.db()?;
+        self.handle
+            .unless_engine_fails(ids::read_runs(&db, trace_id))
     }
 
     /// Whether a trace may be in it, from memory.
@@ -314,8 +261,9 @@ impl Partition {
     /// # Errors
     /// When sled fails.
     pub(super) fn block(&self, block: u32) -> Result<Vec<u8>, StorageError> {
-        let db = self.db()?;
-        self.unless_engine_fails(Db::get(&db.blocks, block))
+        let place = self.places(block)?.block;
+        let db = self.handle.db()?;
+        self.handle.unless_engine_fails(db.blocks.get(place))
     }
 
     /// A block's summaries.
@@ -323,9 +271,17 @@ impl Partition {
     /// # Errors
     /// When sled fails or they are damaged.
     pub(super) fn rows(&self, block: u32) -> Result<Rows, StorageError> {
-        let db = self.db()?;
-        let value = self.unless_engine_fails(Db::get(&db.summaries, block))?;
+        let place = self.places(block)?.rows;
+        let db = self.handle.db()?;
+        let value = self.handle.unless_engine_fails(db.summaries.get(place))?;
         Rows::read(&value)
+    }
+
+    fn places(&self, block: u32) -> Result<Places, StorageError> {
+        let places = self.places.read().get(block as usize).copied();
+        places.ok_or_else(|| StorageError::Damaged {
+            what: format!("block {block} in {} is not there", self.dir().display()),
+        })
     }
 
     /// Its operations in order, at most `limit`, of a service or of all.
@@ -340,7 +296,7 @@ impl Partition {
         if let Some(listed) = self.operations.read().list(service, limit) {
             return Ok(listed);
         }
-        operations::list(&self.db()?.operations, service, limit)
+        operations::list(&self.handle.db()?.operations, service, limit)
     }
 
     /// Its services in order, at most `limit`.
@@ -351,7 +307,7 @@ impl Partition {
         if let Some(listed) = self.operations.read().services(limit) {
             return Ok(listed);
         }
-        operations::services(&self.db()?.operations, limit)
+        operations::services(&self.handle.db()?.operations, limit)
     }
 
     /// Makes everything written so far durable; only one thread may do so.
@@ -359,7 +315,8 @@ impl Partition {
     /// # Errors
     /// When sled or the disk fails.
     pub(super) fn sync(&self, files: &dyn Files) -> Result<(), StorageError> {
-        self.db()?.sync(files, &mut self.synced.lock())
+        let db = self.handle.db()?;
+        db.sync(files, &mut self.synced.lock())
     }
 
     /// Closes it, to which nothing is added any more and whose zones are these: sorts, syncs,
@@ -379,7 +336,7 @@ impl Partition {
             let Ids::Active(map) = &*ids else {
                 return Ok(true);
             };
-            map.write(&*self.db()?)?;
+            map.write(&*self.handle.db()?)?;
             map.filter(salt)
         };
         self.sync(files)?;
@@ -389,6 +346,7 @@ impl Partition {
         let operations = self.operations.read().complete();
         let sidecar = Sidecar {
             created: self.created,
+            places: self.places.read().clone(),
             zones: zones.iter().map(|zone| Zone::clone(zone)).collect(),
             filter,
             operations: operations.map(|operations| {
@@ -398,51 +356,32 @@ impl Partition {
                     .collect()
             }),
         };
-        sidecar.write(&self.dir, files)?;
+        sidecar.write(self.dir(), files)?;
         *self.ids.write() = Ids::Closed(sidecar.filter);
         Ok(true)
     }
 
-    /// Waits until nobody reads the database any more; says `false` when it takes too long.
-    pub(super) fn wait_until_released(&self) -> bool {
-        (0..RELEASE_WAITS).any(|n_waits| {
-            if n_waits > 0 {
-                std::thread::sleep(RELEASE_WAIT);
-            }
-            self.db.lock().used.strong_count() == 0
-        })
-    }
-
-    /// Opens the database anew and reads all of it; `Ok(false)` when readers do not let it go.
+    /// Opens the database anew and reads all of it; `Ok(false)` when readers do not let it go. They
+    /// wait while it is opened, not while it is read.
     fn check_reopened(&self, zones: &[Arc<Zone>]) -> Result<bool, StorageError> {
-        // Held, so that nobody opens it meanwhile.
-        let mut slot = self.db.lock();
-        slot.kept = None;
-        let mut n_waits = 0;
-        while slot.used.strong_count() > 0 {
-            if n_waits == RELEASE_WAITS {
-                return Ok(false);
-            }
-            n_waits += 1;
-            std::thread::sleep(RELEASE_WAIT);
-        }
-        let db = Db::open(&self.dir)?;
-        let damaged = |what: &str| StorageError::Damaged {
-            what: format!("{} after it was closed: {what}", self.dir.display()),
+        let Some(db) = self.handle.reopen()? else {
+            return Ok(false);
         };
-        let mut n_entries = 0;
-        if read_zones(&db)? != zones {
+        let damaged = |what: &str| StorageError::Damaged {
+            what: format!("{} after it was closed: {what}", self.dir().display()),
+        };
+        let places = self.places.read().clone();
+        let (found_places, found_zones) = read_zones(&db)?;
+        if found_places != places || found_zones != zones {
             return Err(damaged("its zones"));
         }
-        for (block, zone) in (0..).zip(zones) {
-            n_entries += check_block(&db, block, zone)?.len() as u64;
+        let mut n_entries = 0;
+        for (block, (places, zone)) in (0..).zip(places.iter().zip(zones)) {
+            n_entries += check_block(&db, block, places, zone)?.len() as u64;
         }
         if ids::count(&db)? != n_entries {
             return Err(damaged("its runs of trace IDs"));
         }
-        let db = Arc::new(db);
-        slot.used = Arc::downgrade(&db);
-        slot.kept = Some(db);
         Ok(true)
     }
 }

@@ -232,28 +232,41 @@ pub(super) fn quarantine(
     Ok(())
 }
 
-/// Removes a partition's directory: first its name, then what is in it.
+/// Takes a partition's name away, so that it is gone at once and for good.
 ///
 /// # Errors
-/// When the disk fails; what is left is removed by the next open.
-pub(super) fn remove(dir: &Path, files: &dyn Files) -> Result<(), StorageError> {
+/// When the disk fails.
+pub(super) fn rename_to_trash(dir: &Path, files: &dyn Files) -> Result<(), StorageError> {
     let parent = dir.parent().unwrap_or(Path::new("."));
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let trash = parent.join(format!("{TRASH}{name}"));
     files.rename(dir, &trash).map_err(io_error("move", dir))?;
-    files.sync_dir(parent).map_err(io_error("sync", parent))?;
-    fs::remove_dir_all(&trash).map_err(io_error("remove", &trash))
+    files.sync_dir(parent).map_err(io_error("sync", parent))
+}
+
+/// Removes what is left of removed partitions.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn remove_trash(partitions: &Path) -> Result<(), StorageError> {
+    for entry in fs::read_dir(partitions).map_err(io_error("list", partitions))? {
+        let path = entry.map_err(io_error("list", partitions))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(TRASH) {
+            fs::remove_dir_all(&path).map_err(io_error("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The partitions' directories by number; removes what is left of removed ones.
 fn list(dir: &Path) -> Result<Vec<(u32, UnixNanos, PathBuf)>, StorageError> {
+    remove_trash(dir)?;
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
         let path = entry.map_err(io_error("list", dir))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(TRASH) {
-            fs::remove_dir_all(&path).map_err(io_error("remove", &path))?;
-        } else if let Some((number, created)) = parse_name(&name) {
+        if let Some((number, created)) = parse_name(&name) {
             found.push((number, created, path));
         }
     }

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use self::groups::Groups;
 use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts};
+use super::bloom::Bloom;
 use super::core::{Batch, Core};
 use super::entry::{self, cut};
 use super::io_error;
@@ -228,6 +229,7 @@ impl Core {
         Ok(Sealed {
             block: tools.builder.finish(),
             rows: rows.finish(),
+            bloom: Bloom::unknown(),
             zone,
             trace_ids: batch.traces.iter().map(|trace| trace.trace_id).collect(),
             operations,

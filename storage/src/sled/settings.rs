@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) free_percent_min: u64,
     /// How often what changed is made durable.
     pub(crate) checkpoint_interval: Duration,
+    /// How often it is looked whether the data directory becomes too large.
+    pub(crate) room_interval: Duration,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -70,6 +72,7 @@ impl Settings {
             free_bytes_min: 256 << 20,
             free_percent_min: 5,
             checkpoint_interval: Duration::from_secs(2),
+            room_interval: Duration::from_millis(100),
             clock: Arc::new(SystemClock {
                 start: Instant::now(),
             }),

@@ -1,3 +1,5 @@
+mod room;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -107,6 +109,7 @@ fn at_rest(dir: &Path, disk: &FaultyDisk) -> (SledStore, Arc<ManualClock>) {
     let store = open_with(dir, disk, |settings| {
         settings.clock = Arc::clone(&clock) as Arc<dyn Clock>;
         settings.checkpoint_interval = HOUR;
+        settings.room_interval = HOUR;
         settings.free_bytes_min = 0;
         settings.free_percent_min = 0;
     });
@@ -305,6 +308,7 @@ fn the_oldest_partitions_go_when_the_directory_is_too_large() {
         settings.retention = Duration::MAX;
         settings.partition_age_max = Duration::MAX;
         settings.checkpoint_interval = HOUR;
+        settings.room_interval = HOUR;
     });
     assert_eq!(n_found(&store), 4);
     let engine = store.engine().expect("open");
@@ -323,6 +327,7 @@ fn a_nearly_full_disk_refuses_spans_until_there_is_room() {
     disk.set_free_bytes(50 << 30);
     let store = open_with(dir.path(), &disk, |settings| {
         settings.checkpoint_interval = HOUR;
+        settings.room_interval = HOUR;
     });
     append(&store, 1, "").expect("acknowledged");
     let keeper = Arc::clone(&store.engine().expect("open").keeper);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use sled::{Mode, Tree};
 
+use super::pieces::Pieces;
 use crate::StorageError;
 use crate::sled::files::Files;
 use crate::sled::io_error;
@@ -21,26 +22,25 @@ const CACHE_BYTES: u64 = 8 << 20;
 
 /// How much of its file sled writes at a time. Pages over a quarter of it become blob files, which
 /// sled never syncs and keeps in memory: 17 pieces, the most a page has, stay below.
-const SEGMENT_BYTES: usize = 2 << 20;
-
-/// The largest value that is written in one piece.
-pub(super) const PIECE_BYTES_MAX: usize = 16 << 10;
+const SEGMENT_BYTES: usize = 1 << 20;
 
 /// How long to wait for sled's own lock on a database that was just closed: its threads hold the
 /// file a moment longer. No other process can have it, the data directory is ours.
-const UNLOCK_WAITS: u32 = 100;
+const UNLOCK_WAITS: u32 = 2_000;
 
 /// How long to wait each time.
-const UNLOCK_WAIT: Duration = Duration::from_millis(20);
+const UNLOCK_WAIT: Duration = Duration::from_millis(1);
 
 /// An open database. Keys are big-endian.
 #[derive(Debug)]
 pub(in crate::sled) struct Db {
-    /// `block 4 | piece 4` to a piece of a block.
-    pub(super) blocks: Tree,
-    /// `block 4 | piece 4` to a piece of the block's summaries.
-    pub(super) summaries: Tree,
-    /// `block 4` to its zone; written last.
+    /// The blocks.
+    pub(super) blocks: Pieces,
+    /// Their summaries.
+    pub(super) summaries: Pieces,
+    /// Their blooms.
+    pub(super) blooms: Pieces,
+    /// `block 4` to where its pieces are, and its zone; written last.
     pub(super) zones: Tree,
     /// `trace ID 16 | block 4` of the first of a run, to the run; once it is closed.
     pub(super) runs: Tree,
@@ -72,8 +72,9 @@ impl Db {
         let open = || {
             let sled = config.open()?;
             Ok(Self {
-                blocks: sled.open_tree("blocks")?,
-                summaries: sled.open_tree("summaries")?,
+                blocks: Pieces::new(sled.open_tree("blocks")?),
+                summaries: Pieces::new(sled.open_tree("summaries")?),
+                blooms: Pieces::new(sled.open_tree("blooms")?),
                 zones: sled.open_tree("zones")?,
                 runs: sled.open_tree("runs")?,
                 operations: sled.open_tree("operations")?,
@@ -133,44 +134,6 @@ impl Db {
             .collect();
         Ok(())
     }
-}
-
-impl Db {
-    /// Writes a value in pieces.
-    ///
-    /// # Errors
-    /// When sled fails.
-    pub(super) fn put(tree: &Tree, block: u32, value: &[u8]) -> Result<(), StorageError> {
-        for (piece, bytes) in (0_u32..).zip(value.chunks(PIECE_BYTES_MAX)) {
-            guarded(|| tree.insert(piece_key(block, piece), bytes))?;
-        }
-        Ok(())
-    }
-
-    /// Reads what [`Self::put`] wrote; what is missing shows in the value's own checksum.
-    ///
-    /// # Errors
-    /// When sled fails.
-    pub(super) fn get(tree: &Tree, block: u32) -> Result<Vec<u8>, StorageError> {
-        let mut value = Vec::new();
-        let mut pieces = tree.scan_prefix(block.to_be_bytes());
-        for piece in 0_u32.. {
-            match guarded(|| pieces.next().transpose())? {
-                Some((key, bytes)) if key == piece_key(block, piece)[..] => {
-                    value.extend_from_slice(&bytes);
-                }
-                _ => break,
-            }
-        }
-        Ok(value)
-    }
-}
-
-fn piece_key(block: u32, piece: u32) -> [u8; 8] {
-    let mut key = [0; 8];
-    key[..4].copy_from_slice(&block.to_be_bytes());
-    key[4..].copy_from_slice(&piece.to_be_bytes());
-    key
 }
 
 /// Uses sled, making its errors and panics errors of the store.

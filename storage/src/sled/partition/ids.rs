@@ -84,7 +84,12 @@ impl IdMap {
     /// When sled fails.
     pub(super) fn write(&self, db: &Db) -> Result<(), StorageError> {
         guarded(|| db.runs.clear())?;
-        for run in self.sorted().chunks(RUN_LEN) {
+        let entries = self.sorted();
+        // The keys first: see `pieces`.
+        for run in entries.chunks(RUN_LEN) {
+            guarded(|| db.runs.insert(run_key(&run[0]), &[]))?;
+        }
+        for run in entries.chunks(RUN_LEN) {
             let mut value = vec![0; 4];
             for (trace_id, block) in run {
                 value.extend_from_slice(trace_id.as_bytes());
@@ -92,11 +97,17 @@ impl IdMap {
             }
             let crc = crc32c::crc32c(&value[4..]);
             value[..4].copy_from_slice(&crc.to_le_bytes());
-            let key = value[4..4 + ENTRY_BYTES].to_vec();
-            guarded(|| db.runs.insert(key, value))?;
+            guarded(|| db.runs.insert(run_key(&run[0]), value))?;
         }
         Ok(())
     }
+}
+
+fn run_key((trace_id, block): &(TraceId, u32)) -> [u8; ENTRY_BYTES] {
+    let mut key = [0; ENTRY_BYTES];
+    key[..16].copy_from_slice(trace_id.as_bytes());
+    key[16..].copy_from_slice(&block.to_be_bytes());
+    key
 }
 
 /// Reads a trace's blocks from the runs, oldest first.

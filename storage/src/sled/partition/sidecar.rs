@@ -1,5 +1,5 @@
 //! What a closed partition says about itself in a file of our own, so that it need not be opened
-//! at start: zones, trace filter, operations. Its presence says that the partition was closed,
+//! at start: places and zones of the blocks, trace filter, operations. Its presence says that the partition was closed,
 //! synced, opened again and read whole.
 
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use longpole_proto::UnixNanos;
 use serde::{Deserialize, Serialize};
 
+use super::Places;
 use super::ids::Filter;
 use super::zone::Zone;
 use crate::sled::files::{self, Files};
@@ -26,6 +27,7 @@ const BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sidecar {
     pub(super) created: UnixNanos,
+    pub(super) places: Vec<Places>,
     pub(super) zones: Vec<Zone>,
     pub(super) filter: Filter,
     /// By service and name; `None` when they are too many and must be read from the database.
