@@ -9,6 +9,7 @@ mod culprit;
 pub mod findings;
 pub mod format;
 mod hop;
+pub mod query;
 mod self_time;
 mod summary;
 mod verdict;

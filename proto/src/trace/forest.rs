@@ -101,7 +101,7 @@ impl Forest {
 struct Owner {
     span_id: SpanId,
     /// Its server if there is one, else the earliest.
-    owner: u32,
+    first: u32,
     /// Its earliest client.
     client: u32,
 }
@@ -124,7 +124,7 @@ fn owners(ranked: &[&Span]) -> Vec<Owner> {
             }
             _ => owners.push(Owner {
                 span_id,
-                owner: rank,
+                first: rank,
                 client: if is_client { rank } else { NONE },
             }),
         }
@@ -153,7 +153,7 @@ fn parents_by_rank(ranked: &[&Span]) -> (Vec<u32>, Vec<Attachment>) {
             match span.parent_id {
                 None => (NONE, Attachment::Root),
                 Some(parent_id) => match find(parent_id) {
-                    Some(parent) => (parent.owner, Attachment::Child),
+                    Some(parent) => (parent.first, Attachment::Child),
                     None => (NONE, Attachment::Orphan),
                 },
             }
