@@ -59,12 +59,12 @@ use self::data_dir::DataDir;
 use self::files::Files;
 use self::keeper::Keeper;
 use self::live::Take;
-use self::log::{Log, LogConfig, SEGMENT_BYTES_MAX};
+use self::log::{Log, LogConfig, Logged, SEGMENT_BYTES_MAX};
 use self::seal::Sealer;
 use self::settings::Settings;
 use crate::{
-    Completion, Operation, SearchRequest, SearchResult, Stats, StorageError, Store, StoreConfig,
-    StoredTrace,
+    Appended, Completion, Operation, SearchRequest, SearchResult, Stats, StorageError, Store,
+    StoreConfig, StoredTrace,
 };
 
 /// How many bytes of export requests may wait to be written: one of the largest, or a second of
@@ -211,14 +211,28 @@ impl Engine {
         };
         let body = request.bytes().clone();
         let applier = Arc::clone(&self.applier);
+        let core = Arc::clone(&self.core);
         let written = move |result| match result {
-            Ok(seq) => applier.append(Box::new(Durable {
+            Ok(Logged {
+                seq,
+                is_known: false,
+            }) => applier.append(Box::new(Durable {
                 seq,
                 request,
                 received,
                 done,
                 taken,
             })),
+            Ok(Logged { seq, .. }) => {
+                let n_spans = request.spans().len() as u64;
+                drop(request);
+                // In turn, because the request it repeats may not be taken in yet.
+                applier.barrier(Box::new(move || {
+                    drop(taken);
+                    let result = core.acknowledge_retry(seq);
+                    answer(done, result.map(|()| Appended { n_spans }));
+                }));
+            }
             Err(error) => {
                 drop(taken);
                 answer(done, Err(error));

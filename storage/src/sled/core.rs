@@ -42,6 +42,8 @@ pub(super) struct Core {
     pub(super) n_damaged: AtomicU64,
     /// How many partitions were set aside since the store was opened.
     pub(super) n_lost_partitions: AtomicU64,
+    /// How many requests were acknowledged that had been taken in before.
+    pub(super) n_retries: AtomicU64,
 }
 
 /// Where things are.
@@ -138,6 +140,7 @@ impl Core {
             least_free_bytes: AtomicU64::new(0),
             n_damaged: AtomicU64::new(0),
             n_lost_partitions: AtomicU64::new(0),
+            n_retries: AtomicU64::new(0),
         }
     }
 
@@ -215,6 +218,19 @@ impl Core {
         if is_pressed {
             self.changed.notify_all();
         }
+    }
+
+    /// Counts a request as acknowledged that was taken in before and that the log now has as `seq`.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) fn acknowledge_retry(&self, seq: u64) -> Result<(), StorageError> {
+        self.check()?;
+        let mut state = self.state.lock();
+        state.applied = state.applied.max(seq);
+        drop(state);
+        self.n_retries.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Takes in what the log still has, leaving out what is in a block.

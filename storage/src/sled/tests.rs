@@ -385,6 +385,25 @@ fn a_closed_partition_that_turns_out_damaged_is_set_aside_and_the_rest_serves() 
 }
 
 #[test]
+fn a_retry_of_what_was_set_aside_is_stored() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    let engine = store.engine().expect("open");
+    append_to(&store, 1, 1, UnixNanos(1));
+    seal_all(&engine);
+    engine.keeper.begin_partition().expect("the disk is fine");
+    engine.keeper.close_due().expect("the disk is fine");
+    append_to(&store, 1, 1, UnixNanos(2));
+    assert_eq!(n_spans(&store), 1, "the log still has it");
+    let view = engine.core.state.lock().view.clone();
+    view.partitions()[0].partition.abandon();
+    // The log lets it go only after this.
+    engine.keeper.set_aside().expect("the disk is fine");
+    append_to(&store, 1, 1, UnixNanos(2));
+    assert_eq!((n_of(&store, 1), n_spans(&store)), (1, 1));
+}
+
+#[test]
 fn a_partition_lost_before_it_was_closed_is_made_anew_beside_the_next() {
     let dir = TempDir::new().expect("a directory");
     let disk = FaultyDisk::new();
