@@ -18,6 +18,7 @@
 //! `docs/disk-format.md` has the bytes.
 
 mod apply;
+mod aside;
 mod block;
 mod budget;
 mod core;
@@ -26,6 +27,7 @@ mod data_dir;
 mod entries;
 mod entry;
 pub(crate) mod files;
+mod history;
 mod keeper;
 mod live;
 mod log;
@@ -35,6 +37,7 @@ mod recover;
 mod seal;
 mod search;
 pub(crate) mod settings;
+mod status;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -63,8 +66,8 @@ use self::log::{Log, LogConfig, Logged, SEGMENT_BYTES_MAX};
 use self::seal::Sealer;
 use self::settings::Settings;
 use crate::{
-    Appended, Completion, Operation, SearchRequest, SearchResult, Stats, StorageError, Store,
-    StoreConfig, StoredTrace,
+    Appended, Completion, Health, Operation, RecoveryStatus, SearchRequest, SearchResult, Stats,
+    StorageError, Store, StoreConfig, StoreStatus, StoredTrace,
 };
 
 /// How many bytes of export requests may wait to be written: one of the largest, or a second of
@@ -88,6 +91,7 @@ struct Engine {
     keeper: Arc<Keeper>,
     log: Arc<Log>,
     budget: Budget,
+    config: StoreConfig,
     threads: Threads,
     /// Last, so that the directory is free only when nobody uses it any more.
     _dir: DataDir,
@@ -112,14 +116,17 @@ impl SledStore {
         settings: Settings,
         files: &Arc<dyn Files>,
     ) -> Result<Self, StorageError> {
+        let began = settings.clock.elapsed();
         let dir = DataDir::open(&config.data_dir, &**files)?;
         let paths = Paths {
             data: dir.path().to_owned(),
+            log: dir.log(),
             partitions: dir.partitions(),
             quarantine: dir.quarantine(),
             checkpoint: dir.checkpoint(),
         };
         let recovered = recover::recover(&paths, settings.clock.now(), &**files)?;
+        let found = status::recovery_of(&recovered);
         let log_config = LogConfig {
             dir: dir.log(),
             durability: config.durability,
@@ -140,15 +147,20 @@ impl SledStore {
         core.n_lost_partitions
             .store(recovered.n_lost, Ordering::Relaxed);
         let mut n_damaged = recovered.n_lost;
+        let mut n_spans = 0;
         let (log, recovery) = Log::open(Arc::clone(files), log_config, |frame| {
             match ExportRequest::parse(frame.body) {
                 Ok(request) => {
+                    n_spans += request.spans().len() as u64;
                     core.replay(frame.seq, frame.received, &request)?;
                     core.seal_down()
                 }
                 Err(error) => {
                     tracing::warn!(%error, seq = frame.seq, "a frame of the log holds no export request");
                     n_damaged += 1;
+                    let reason = format!("frame {} holds no export request: {error}", frame.seq);
+                    core.history
+                        .damaged(core.settings.clock.now(), &core.paths.log, &reason);
                     Ok(())
                 }
             }
@@ -166,6 +178,9 @@ impl SledStore {
         );
         core.n_damaged
             .store(recovery.n_damaged + n_damaged, Ordering::Relaxed);
+        let took = core.settings.clock.elapsed().saturating_sub(began);
+        core.history
+            .recovered(took, &recovery, RecoveryStatus { n_spans, ..found });
 
         let (core, log) = (Arc::new(core), Arc::new(log));
         let mut engine = Engine {
@@ -173,6 +188,7 @@ impl SledStore {
             sealer: Arc::new(Sealer::new(Arc::clone(&core))),
             keeper: Arc::new(Keeper::new(Arc::clone(&core), Arc::clone(&log))),
             budget: Budget::new(WAITING_BYTES_MAX),
+            config: config.clone(),
             core,
             log,
             threads: Threads::default(),
@@ -308,6 +324,14 @@ impl Store for SledStore {
 
     fn stats(&self) -> Result<Stats, StorageError> {
         self.engine()?.stats()
+    }
+
+    fn health(&self) -> Result<Health, StorageError> {
+        Ok(self.engine()?.health())
+    }
+
+    fn status(&self) -> Result<StoreStatus, StorageError> {
+        self.engine()?.status()
     }
 
     fn flush(&self) -> Result<(), StorageError> {

@@ -13,8 +13,8 @@ use longpole_proto::testing::{START, SpanBuilder, parts_of, trace_of};
 use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
 use longpole_proto::{SpanKind, Trace, TraceId, UnixNanos};
 use longpole_storage::{
-    Completion, Operation, Order, SearchRequest, SearchResult, Stats, StorageError, Store,
-    StoredTrace,
+    Completion, Health, Operation, Order, SearchRequest, SearchResult, Stats, StorageError, Store,
+    StoreStatus, StoredTrace,
 };
 use scraper::{Html, Selector};
 use tower::ServiceExt as _;
@@ -30,6 +30,8 @@ pub(crate) struct FakeStore {
     traces: BTreeMap<TraceId, StoredTrace>,
     summaries: Vec<TraceSummary>,
     operations: Vec<Operation>,
+    /// What it says about itself, but for its counts.
+    pub(crate) status: StoreStatus,
     /// Whether every call fails.
     pub(crate) is_broken: bool,
 }
@@ -184,6 +186,21 @@ impl Store for FakeStore {
             n_traces: self.traces.len() as u64,
             n_spans,
             ..Stats::default()
+        })
+    }
+
+    fn health(&self) -> Result<Health, StorageError> {
+        self.check()?;
+        Ok(self.status.health.clone())
+    }
+
+    fn status(&self) -> Result<StoreStatus, StorageError> {
+        Ok(StoreStatus {
+            stats: Stats {
+                n_traces: self.traces.len() as u64,
+                ..self.stats()?
+            },
+            ..self.status.clone()
         })
     }
 

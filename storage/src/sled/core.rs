@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::entries::Entries;
 use super::files::Files;
+use super::history::History;
 use super::live::{Chunk, Live, LiveTrace, Take};
 use super::seal::Turn;
 use super::settings::Settings;
@@ -42,14 +43,15 @@ pub(super) struct Core {
     pub(super) n_damaged: AtomicU64,
     /// How many partitions were set aside since the store was opened.
     pub(super) n_lost_partitions: AtomicU64,
-    /// How many requests were acknowledged that had been taken in before.
-    pub(super) n_retries: AtomicU64,
+    /// What happened since then.
+    pub(super) history: History,
 }
 
 /// Where things are.
 #[derive(Debug, Clone)]
 pub(super) struct Paths {
     pub(super) data: PathBuf,
+    pub(super) log: PathBuf,
     pub(super) partitions: PathBuf,
     pub(super) quarantine: PathBuf,
     pub(super) checkpoint: PathBuf,
@@ -122,6 +124,7 @@ impl Core {
         view: View,
         applied: u64,
     ) -> Self {
+        let history = History::new(&paths.data, settings.clock.now());
         Self {
             settings,
             files,
@@ -140,7 +143,7 @@ impl Core {
             least_free_bytes: AtomicU64::new(0),
             n_damaged: AtomicU64::new(0),
             n_lost_partitions: AtomicU64::new(0),
-            n_retries: AtomicU64::new(0),
+            history,
         }
     }
 
@@ -229,7 +232,7 @@ impl Core {
         let mut state = self.state.lock();
         state.applied = state.applied.max(seq);
         drop(state);
-        self.n_retries.fetch_add(1, Ordering::Relaxed);
+        self.history.retried();
         Ok(())
     }
 

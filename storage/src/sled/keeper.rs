@@ -13,10 +13,10 @@ use parking_lot::{Condvar, Mutex};
 use super::core::Core;
 use super::io_error;
 use super::log::Log;
-use super::partition::Partition;
 use super::recover::{self, Mark};
+use super::status;
 use super::view::{PartitionView, View};
-use crate::StorageError;
+use crate::{Removal, RemovalReason, StorageError};
 
 /// Something to do in each round.
 type Step = fn(&Keeper) -> Result<(), StorageError>;
@@ -222,7 +222,13 @@ impl Keeper {
             self.log.forget_requests();
             partition.abandon();
             if partition.dir().exists() {
-                recover::quarantine(partition.dir(), &core.paths.quarantine, &*core.files)?;
+                let reason = partition.why_broken();
+                recover::quarantine(
+                    partition.dir(),
+                    &core.paths.quarantine,
+                    reason,
+                    &*core.files,
+                )?;
             }
         }
         Ok(())
@@ -243,31 +249,40 @@ impl Keeper {
             }
             let age = now.nanos_since(of.received_max());
             if u128::from(age) >= core.settings.retention.as_nanos() {
-                self.remove(&of.partition)?;
+                self.remove(of, RemovalReason::Age)?;
             } else {
-                kept.push(&of.partition);
+                kept.push(of);
             }
         }
         let mut n_bytes = bytes_below(&core.paths.data)?;
-        for partition in kept {
+        for of in kept {
             if n_bytes <= core.settings.disk_bytes_max {
                 return Ok(());
             }
-            n_bytes = n_bytes.saturating_sub(bytes_below(partition.dir())?);
-            self.remove(partition)?;
+            n_bytes = n_bytes.saturating_sub(self.remove(of, RemovalReason::Size)?);
         }
         Ok(())
     }
 
-    fn remove(&self, partition: &Partition) -> Result<(), StorageError> {
-        let core = &self.core;
+    /// Removes a partition and says how much room that makes.
+    fn remove(&self, of: &PartitionView, reason: RemovalReason) -> Result<u64, StorageError> {
+        let (core, partition) = (&self.core, &of.partition);
+        let bytes = bytes_below(partition.dir())?;
         core.state.lock().view.remove_partition(partition.number());
         partition.abandon();
         // Who still reads it may go on; what is not there at all is not waited for.
         partition.wait_until_released();
         recover::remove(partition.dir(), &*core.files)?;
         tracing::info!(path = %partition.dir().display(), "removed a partition");
-        Ok(())
+        core.history.removed(Removal {
+            id: status::id(of),
+            reason,
+            removed: core.settings.clock.now(),
+            newest_received: of.received_max(),
+            n_spans: of.n_spans(),
+            bytes,
+        });
+        Ok(bytes)
     }
 
     /// Notices when the disk is nearly full, and when it no longer is.

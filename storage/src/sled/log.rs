@@ -224,6 +224,12 @@ impl Log {
             + segments.current_bytes
     }
 
+    /// How many segments there are.
+    pub(crate) fn n_segments(&self) -> u64 {
+        let segments = self.shared.segments.lock();
+        segments.closed.len() as u64 + u64::from(segments.current_bytes > 0)
+    }
+
     /// Removes the ended segments that hold no frame above `seq`. Damaged ones are renamed to
     /// `….damaged` instead and no longer read.
     ///

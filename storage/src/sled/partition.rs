@@ -16,7 +16,7 @@ mod zone;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{Mutex, RwLock};
@@ -46,6 +46,8 @@ pub(super) struct Partition {
     ids: RwLock<Ids>,
     /// Whether its database could not be opened, or not be read.
     is_broken: AtomicBool,
+    /// Why not.
+    why_broken: OnceLock<String>,
     /// What is known to be durable.
     synced: Mutex<Synced>,
     operations: RwLock<OperationSet>,
@@ -122,6 +124,7 @@ impl Partition {
             db: Mutex::new(Slot { kept, used }),
             ids: RwLock::new(ids),
             is_broken: AtomicBool::new(false),
+            why_broken: OnceLock::new(),
             synced: Mutex::default(),
             operations: RwLock::new(operations),
             last_used: AtomicU64::new(0),
@@ -254,10 +257,18 @@ impl Partition {
         }
     }
 
+    /// Why it could not be read.
+    pub(super) fn why_broken(&self) -> &str {
+        self.why_broken
+            .get()
+            .map_or("it could not be read", |why| why)
+    }
+
     fn unless_broken<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
-        if let Err(StorageError::Damaged { .. } | StorageError::Engine(_)) = &result
+        if let Err(error @ (StorageError::Damaged { .. } | StorageError::Engine(_))) = &result
             && !self.is_broken.swap(true, Ordering::Relaxed)
         {
+            self.why_broken.get_or_init(|| error.with_causes());
             tracing::error!(path = %self.dir.display(), "a partition cannot be read");
         }
         result

@@ -1,3 +1,5 @@
+mod status;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
