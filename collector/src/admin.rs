@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use longpole_proto::wire::ExportRequest;
-use longpole_storage::{Stats, StorageError, Store};
+use longpole_storage::{StorageError, Store};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +63,7 @@ async fn ready(State(state): State<AdminState>) -> Response {
     };
     let read = Part {
         name: "storeRead",
-        fault: stats(&state.store).await.err(),
+        fault: read(&state.store, Store::stats).await.err(),
     };
     let parts = [receivers, write, read];
     let is_ready = parts.iter().all(|part| part.fault.is_none());
@@ -99,11 +99,15 @@ async fn check_write(state: &AdminState) -> Result<(), String> {
     }
 }
 
-async fn stats(store: &Arc<dyn Store>) -> Result<Stats, String> {
+/// Reads from the store, which may block, within the deadline.
+async fn read<T: Send + 'static>(
+    store: &Arc<dyn Store>,
+    read: impl FnOnce(&dyn Store) -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, String> {
     let store = Arc::clone(store);
-    let read = tokio::task::spawn_blocking(move || store.stats());
+    let read = tokio::task::spawn_blocking(move || read(&*store));
     match tokio::time::timeout(CHECK_DEADLINE, read).await {
-        Ok(Ok(stats)) => stats.map_err(|error| error.to_string()),
+        Ok(Ok(result)) => result.map_err(|error| error.to_string()),
         Ok(Err(_)) => Err("the store failed".to_owned()),
         Err(_) => Err(too_slow()),
     }
@@ -117,7 +121,7 @@ fn too_slow() -> String {
 }
 
 async fn text(State(state): State<AdminState>) -> Response {
-    let held = stats(&state.store).await.ok();
-    let body = state.metrics.encode(held.as_ref());
+    let status = read(&state.store, Store::status).await.ok();
+    let body = state.metrics.encode(status.as_ref());
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], body).into_response()
 }

@@ -1,16 +1,16 @@
 //! What longpole counts about itself; one registry a server, nothing global.
 
 mod refusals;
+mod store;
 
 use std::time::Duration;
 
 use longpole_proto::UnixNanos;
 use longpole_proto::wire::Rejections;
-use longpole_storage::Stats;
+use longpole_storage::StoreStatus;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
@@ -18,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::ingest::Refusal;
 use crate::otlp::reply;
 use refusals::Refusals;
+use store::StoreMetrics;
 
 /// The content type of [`Metrics::encode`]'s text.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -67,7 +68,7 @@ pub(crate) struct Metrics {
     requests: Outcomes,
     spans_refused: Counter,
     refusals: Refusals,
-    store: StoreGauges,
+    store: StoreMetrics,
     /// What every request touches, by [`Transport`], so that no map is looked up for it.
     hot: [Hot; Transport::ALL.len()],
 }
@@ -78,16 +79,6 @@ struct Hot {
     requests_accepted: Counter,
     bytes: Counter,
     ack_seconds: Histogram,
-}
-
-#[derive(Debug, Default)]
-struct StoreGauges {
-    traces: Gauge,
-    spans: Gauge,
-    disk_bytes: Gauge,
-    log_bytes: Gauge,
-    waiting_bytes: Gauge,
-    damaged: Gauge,
 }
 
 impl Metrics {
@@ -121,7 +112,7 @@ impl Metrics {
             Unit::Seconds,
             ack_seconds.clone(),
         );
-        let store = StoreGauges::default();
+        let store = StoreMetrics::default();
         store.register(&mut registry);
         registry.register(
             "build",
@@ -216,58 +207,15 @@ impl Metrics {
         self.refusals.last()
     }
 
-    /// All counters as `OpenMetrics` text; the store's as in `stats`, or as they were.
-    pub(crate) fn encode(&self, stats: Option<&Stats>) -> String {
-        if let Some(stats) = stats {
-            self.store.set(stats);
+    /// All counters as `OpenMetrics` text; the store's as in `status`, or as they were.
+    pub(crate) fn encode(&self, status: Option<&StoreStatus>) -> String {
+        if let Some(status) = status {
+            self.store.set(status);
         }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)
             .expect("writing to a string cannot fail");
         text
-    }
-}
-
-impl StoreGauges {
-    fn register(&self, registry: &mut Registry) {
-        registry.register("store_traces", "Traces stored", self.traces.clone());
-        registry.register(
-            "store_spans",
-            "Spans stored, duplicates included",
-            self.spans.clone(),
-        );
-        registry.register(
-            "store_disk_bytes",
-            "Disk the data directory takes",
-            self.disk_bytes.clone(),
-        );
-        registry.register(
-            "store_log_bytes",
-            "Disk the store's log takes",
-            self.log_bytes.clone(),
-        );
-        registry.register(
-            "store_waiting_bytes",
-            "Bytes waiting to be written",
-            self.waiting_bytes.clone(),
-        );
-        registry.register(
-            "store_damaged",
-            "Stretches of the log, traces and partitions that could not be read since the start",
-            self.damaged.clone(),
-        );
-    }
-
-    fn set(&self, stats: &Stats) {
-        let set = |gauge: &Gauge, value: u64| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
-        set(&self.traces, stats.n_traces);
-        set(&self.spans, stats.n_spans);
-        set(&self.disk_bytes, stats.disk_bytes);
-        set(&self.log_bytes, stats.log_bytes);
-        set(&self.waiting_bytes, stats.waiting_bytes);
-        set(&self.damaged, stats.n_damaged);
     }
 }
 
@@ -286,15 +234,11 @@ mod tests {
             &Refusal::TooLarge { limit_bytes: 9 },
             NOW,
         );
-        let text = metrics.encode(Some(&Stats {
-            n_traces: 5,
-            ..Stats::default()
-        }));
+        let text = metrics.encode(None);
         for line in [
             r#"longpole_receiver_spans_total{transport="grpc",outcome="accepted",reason=""} 7"#,
             r#"longpole_receiver_requests_total{transport="http_json",outcome="refused",reason="too_large"} 1"#,
             r#"longpole_receiver_ack_duration_seconds_count{transport="grpc"} 1"#,
-            "longpole_store_traces 5",
             concat!(
                 r#"longpole_build_info{version=""#,
                 env!("CARGO_PKG_VERSION"),

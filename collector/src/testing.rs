@@ -8,8 +8,8 @@ use longpole_proto::UnixNanos;
 use longpole_proto::testing::{START, span_id, trace_id};
 use longpole_proto::wire::ExportRequest;
 use longpole_storage::{
-    Appended, Completion, Operation, SearchRequest, SearchResult, Stats, StorageError, Store,
-    StoredTrace,
+    Appended, Completion, Health, Operation, SearchRequest, SearchResult, Stats, StorageError,
+    Store, StoreStatus, StoredTrace,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -132,6 +132,17 @@ impl Store for FakeStore {
         Ok(Stats {
             n_spans: self.n_spans(),
             ..Stats::default()
+        })
+    }
+
+    fn health(&self) -> Result<Health, StorageError> {
+        Ok(Health::default())
+    }
+
+    fn status(&self) -> Result<StoreStatus, StorageError> {
+        Ok(StoreStatus {
+            stats: self.stats()?,
+            ..StoreStatus::default()
         })
     }
 

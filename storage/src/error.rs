@@ -93,3 +93,15 @@ pub enum StorageError {
         cursor: String,
     },
 }
+
+impl StorageError {
+    /// What went wrong and what caused it, as one text.
+    pub(crate) fn with_causes(&self) -> String {
+        let first: &dyn std::error::Error = self;
+        let chain = std::iter::successors(Some(first), |error| error.source());
+        chain
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ")
+    }
+}

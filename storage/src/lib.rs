@@ -5,11 +5,16 @@
 
 mod error;
 mod sled;
+mod status;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use error::StorageError;
+pub use status::{
+    Concern, Damage, DiskStatus, Health, LiveStatus, MemoryStatus, PartitionState, PartitionStatus,
+    RecoveryStatus, Removal, RemovalReason, RemovedStatus, SetAside, StoreStatus,
+};
 pub use store::{
     Appended, Completion, Durability, Operation, Order, SearchRequest, SearchResult, Stats, Store,
     StoreConfig, StoredTrace,

@@ -18,6 +18,7 @@
 //! `docs/disk-format.md` has the bytes.
 
 mod apply;
+mod aside;
 mod block;
 #[cfg_attr(
     not(test),
@@ -34,6 +35,7 @@ mod data_dir;
 mod entries;
 mod entry;
 pub(crate) mod files;
+mod history;
 mod keeper;
 mod live;
 mod log;
@@ -44,6 +46,7 @@ mod recover;
 mod seal;
 mod search;
 pub(crate) mod settings;
+mod status;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -68,12 +71,12 @@ use self::data_dir::DataDir;
 use self::files::Files;
 use self::keeper::Keeper;
 use self::live::Take;
-use self::log::{Log, LogConfig, SEGMENT_BYTES_MAX};
+use self::log::{Log, LogConfig, Logged, SEGMENT_BYTES_MAX};
 use self::seal::Sealer;
 use self::settings::Settings;
 use crate::{
-    Completion, Operation, SearchRequest, SearchResult, Stats, StorageError, Store, StoreConfig,
-    StoredTrace,
+    Appended, Completion, Health, Operation, RecoveryStatus, SearchRequest, SearchResult, Stats,
+    StorageError, Store, StoreConfig, StoreStatus, StoredTrace,
 };
 
 /// How many bytes of export requests may wait to be written: one of the largest, or a second of
@@ -97,6 +100,7 @@ struct Engine {
     keeper: Arc<Keeper>,
     log: Arc<Log>,
     budget: Budget,
+    config: StoreConfig,
     threads: Threads,
     /// Last, so that the directory is free only when nobody uses it any more.
     _dir: DataDir,
@@ -121,14 +125,17 @@ impl SledStore {
         settings: Settings,
         files: &Arc<dyn Files>,
     ) -> Result<Self, StorageError> {
+        let began = settings.clock.elapsed();
         let dir = DataDir::open(&config.data_dir, &**files)?;
         let paths = Paths {
             data: dir.path().to_owned(),
+            log: dir.log(),
             partitions: dir.partitions(),
             quarantine: dir.quarantine(),
             checkpoint: dir.checkpoint(),
         };
         let recovered = recover::recover(&paths, settings.clock.now(), &**files)?;
+        let found = status::recovery_of(&recovered);
         let log_config = LogConfig {
             dir: dir.log(),
             durability: config.durability,
@@ -149,15 +156,20 @@ impl SledStore {
         core.n_lost_partitions
             .store(recovered.n_lost, Ordering::Relaxed);
         let mut n_damaged = recovered.n_lost;
+        let mut n_spans = 0;
         let (log, recovery) = Log::open(Arc::clone(files), log_config, |frame| {
             match ExportRequest::parse(frame.body) {
                 Ok(request) => {
+                    n_spans += request.spans().len() as u64;
                     core.replay(frame.seq, frame.received, request)?;
                     core.seal_down()
                 }
                 Err(error) => {
                     tracing::warn!(%error, seq = frame.seq, "a frame of the log holds no export request");
                     n_damaged += 1;
+                    let reason = format!("frame {} holds no export request: {error}", frame.seq);
+                    core.history
+                        .damaged(core.settings.clock.now(), &core.paths.log, &reason);
                     Ok(())
                 }
             }
@@ -176,6 +188,9 @@ impl SledStore {
         );
         core.n_damaged
             .store(recovery.n_damaged + n_damaged, Ordering::Relaxed);
+        let took = core.settings.clock.elapsed().saturating_sub(began);
+        core.history
+            .recovered(took, &recovery, RecoveryStatus { n_spans, ..found });
 
         let (core, log) = (Arc::new(core), Arc::new(log));
         let mut engine = Engine {
@@ -183,6 +198,7 @@ impl SledStore {
             sealer: Arc::new(Sealer::new(Arc::clone(&core))),
             keeper: Arc::new(Keeper::new(Arc::clone(&core), Arc::clone(&log))),
             budget: Budget::new(WAITING_BYTES_MAX),
+            config: config.clone(),
             core,
             log,
             threads: Threads::default(),
@@ -221,14 +237,28 @@ impl Engine {
         };
         let body = request.bytes().clone();
         let applier = Arc::clone(&self.applier);
+        let core = Arc::clone(&self.core);
         let written = move |result| match result {
-            Ok(seq) => applier.append(Box::new(Durable {
+            Ok(Logged {
+                seq,
+                is_known: false,
+            }) => applier.append(Box::new(Durable {
                 seq,
                 request,
                 received,
                 done,
                 taken,
             })),
+            Ok(Logged { seq, .. }) => {
+                let n_spans = request.spans().len() as u64;
+                drop(request);
+                // In turn, because the request it repeats may not be taken in yet.
+                applier.barrier(Box::new(move || {
+                    drop(taken);
+                    let result = core.acknowledge_retry(seq);
+                    answer(done, result.map(|()| Appended { n_spans }));
+                }));
+            }
             Err(error) => {
                 drop(taken);
                 answer(done, Err(error));
@@ -306,6 +336,14 @@ impl Store for SledStore {
 
     fn stats(&self) -> Result<Stats, StorageError> {
         self.engine()?.stats()
+    }
+
+    fn health(&self) -> Result<Health, StorageError> {
+        Ok(self.engine()?.health())
+    }
+
+    fn status(&self) -> Result<StoreStatus, StorageError> {
+        self.engine()?.status()
     }
 
     fn flush(&self) -> Result<(), StorageError> {

@@ -8,7 +8,7 @@ use longpole_analysis::TraceSummary;
 use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
 
-use crate::StorageError;
+use crate::{Health, StorageError, StoreStatus};
 
 /// When an append counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -189,6 +189,18 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// As [`Self::trace`].
     fn stats(&self) -> Result<Stats, StorageError>;
+
+    /// How it is, from memory.
+    ///
+    /// # Errors
+    /// When it is closed.
+    fn health(&self) -> Result<Health, StorageError>;
+
+    /// All it knows of itself; costs as much as [`Self::stats`].
+    ///
+    /// # Errors
+    /// As [`Self::trace`].
+    fn status(&self) -> Result<StoreStatus, StorageError>;
 
     /// Waits until everything appended so far is durable and indexed.
     ///

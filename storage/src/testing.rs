@@ -232,6 +232,11 @@ impl Files for FaultyDisk {
         OsFiles.read(path, bytes_max)
     }
 
+    fn read_at(&self, path: &Path, at: u64, n_bytes: usize) -> io::Result<Vec<u8>> {
+        self.check()?;
+        OsFiles.read_at(path, at, n_bytes)
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         self.check()?;
         let file = OsFiles.create(path)?;

@@ -89,6 +89,7 @@ async fn nothing_scrolls_sideways() {
         "/".to_owned(),
         trace.clone(),
         format!("{trace}?span={:016x}", 4),
+        "/status".to_owned(),
     ];
     for width in [320, 768, 1440] {
         browser.resize(width, 900).await;

@@ -4,6 +4,7 @@
 pub(crate) mod analysis;
 pub(crate) mod names;
 pub(crate) mod search;
+pub(crate) mod status;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trace;

@@ -3,6 +3,7 @@
 //! A handler gives a [`UiError`]; as a response that is a bare status which carries the error along,
 //! and [`render`](crate::pages::message::render) gives it the shape its path asks for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
@@ -26,6 +27,8 @@ pub(crate) struct BadParameter {
     pub(crate) value: String,
     /// What would mean something.
     pub(crate) expected: String,
+    /// Whether there is no parameter of this name.
+    pub(crate) is_unknown: bool,
 }
 
 impl BadParameter {
@@ -34,15 +37,19 @@ impl BadParameter {
             name: cut(name),
             value: cut(value),
             expected: expected.into(),
+            is_unknown: false,
         }
     }
 
     pub(crate) fn unknown(name: &str, value: &str, known: &[&str]) -> Self {
-        Self::new(
-            name,
-            value,
-            format!("one of the parameters {}", known.join(", ")),
-        )
+        let expected = match known {
+            [] => "none".to_owned(),
+            known => format!("one of the parameters {}", known.join(", ")),
+        };
+        Self {
+            is_unknown: true,
+            ..Self::new(name, value, expected)
+        }
     }
 }
 
@@ -62,7 +69,11 @@ pub(crate) enum UiError {
     #[error("{path} does not take {method}")]
     Method { method: String, path: String },
     #[error("trace {trace_id} is not stored")]
-    NoTrace { trace_id: TraceId },
+    NoTrace {
+        trace_id: TraceId,
+        /// Why that may be, likeliest first.
+        reasons: Vec<String>,
+    },
     #[error("trace {trace_id} has no span {span}")]
     NoSpan { trace_id: TraceId, span: SpanRef },
     #[error("{text:?} is not a trace ID")]
@@ -93,7 +104,7 @@ pub(crate) enum UiError {
 
 fn said(parameters: &[BadParameter]) -> String {
     let say = |bad: &BadParameter| {
-        if bad.expected.starts_with("one of the parameters") {
+        if bad.is_unknown {
             format!(
                 "{} is not a parameter here: expected {}",
                 bad.name, bad.expected
@@ -168,17 +179,26 @@ impl UiError {
         }
     }
 
-    /// The next step.
-    pub(crate) fn hint(&self) -> &'static str {
+    /// Why what was asked for may not be there; mostly nothing is known of that.
+    pub(crate) fn reasons(&self) -> &[String] {
         match self {
+            Self::NoTrace { reasons, .. } => reasons,
+            _ => &[],
+        }
+    }
+
+    /// The next step.
+    pub(crate) fn hint(&self) -> Cow<'_, str> {
+        if let [first, rest @ ..] = self.reasons() {
+            let join = |text: String, more: &String| format!("{text} {more}");
+            return rest.iter().fold(first.clone(), join).into();
+        }
+        let hint = match self {
             Self::NoPage { .. } => {
                 "Requests are listed on the search page; as JSON they are at /api/v1/search."
             }
             Self::Method { .. } => "Everything here is read with GET.",
-            Self::NoTrace { .. } => {
-                "Its spans may still be on the way: applications send them in batches, seconds \
-                 after they end. Reload in a moment."
-            }
+            Self::NoTrace { .. } => "Reload in a moment.",
             Self::NoSpan { .. } => {
                 "The trace is stored, this span of it is not. It may still be on the way: reload in a moment."
             }
@@ -196,7 +216,8 @@ impl UiError {
                 "The log says why. What was acknowledged stays on disk; other traces may be readable."
             }
             Self::Page(_) => "Reload; if it happens again, the log says why.",
-        }
+        };
+        hint.into()
     }
 
     /// The error in longpole's own JSON.
@@ -207,7 +228,7 @@ impl UiError {
     /// The error as Jaeger's query API says it.
     pub(crate) fn to_jaeger_json(&self) -> Value {
         let mut error = json!({ "code": self.status().as_u16(), "msg": self.to_string() });
-        if let Self::NoTrace { trace_id } = self {
+        if let Self::NoTrace { trace_id, .. } = self {
             error["msg"] = "trace not found".into();
             error["traceID"] = trace_id.to_string().into();
         }

@@ -2,7 +2,9 @@
 //! [`longpole_analysis::format`], nowhere else.
 
 use std::fmt;
+use std::time::Duration;
 
+use bytesize::ByteSize;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use longpole_analysis::format::count;
@@ -37,6 +39,29 @@ fn strftime(time: UnixNanos, format: &str) -> String {
         .to_string()
 }
 
+/// A number of bytes: `512 B`, `1.4 GiB`.
+pub(crate) fn bytes(number: u64) -> String {
+    ByteSize::b(number).display().iec().to_string()
+}
+
+/// A long time in at most two units: `7 days`, `1 day 3 h`, `3 h 4 min`, `12 s`.
+pub(crate) fn period(time: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut seconds = time.as_secs();
+    let mut parts = UNITS.map(|(unit, name)| {
+        let number = seconds / unit;
+        seconds %= unit;
+        let s = if name == "day" { Count(number).s() } else { "" };
+        (number, format!("{} {name}{s}", Count(number)))
+    });
+    let first = parts.iter().position(|(number, _)| *number > 0);
+    let first = first.unwrap_or(UNITS.len() - 1);
+    let shown = parts[first..].iter_mut().take(2).enumerate();
+    let shown = shown.filter(|(idx, (number, _))| *idx == 0 || *number > 0);
+    let shown: Vec<String> = shown.map(|(_, (_, text))| std::mem::take(text)).collect();
+    shown.join(" ")
+}
+
 /// A number with its thousands apart, and its noun's ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Count(pub(crate) u64);
@@ -68,6 +93,30 @@ impl fmt::Display for Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_times_have_at_most_two_units() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (61, "1 min 1 s"),
+            (3_600, "1 h"),
+            (3_659, "1 h"),
+            (86_400, "1 day"),
+            (97_200, "1 day 3 h"),
+            (7 * 86_400, "7 days"),
+            (86_400 * 1_000 + 59, "1,000 days"),
+        ] {
+            assert_eq!(period(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn bytes_are_binary() {
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(10 << 30), "10.0 GiB");
+        assert_eq!(bytes(3 << 19), "1.5 MiB");
+    }
 
     #[test]
     fn times_are_utc_with_milliseconds() {

@@ -3,8 +3,10 @@
 //! Knows HTTP and HTML, no receiver and no engine. All state of a page is in its URL, everything
 //! works without JavaScript, and every URL is made in [`urls`].
 
+mod absence;
 mod api;
 mod assets;
+mod concern;
 mod error;
 mod extract;
 mod format;
@@ -76,6 +78,7 @@ pub fn router(state: UiState) -> Router {
         .route(&urls.route(route::OPEN), get(pages::open::redirect))
         .route(&urls.route(route::TRACE), get(pages::trace::page))
         .route(&urls.route(route::SPAN), get(pages::span::fragment))
+        .route(&urls.route(route::STATUS), get(pages::status::page))
         .route(&urls.route(route::ASSET), get(asset))
         .route(&urls.route(route::API_SEARCH), get(api::search::search))
         .route(&urls.route(route::API_TRACE), get(api::trace::trace))
@@ -88,6 +91,7 @@ pub fn router(state: UiState) -> Router {
             &urls.route(route::API_OPERATIONS),
             get(api::names::operations),
         )
+        .route(&urls.route(route::API_STATUS), get(api::status::status))
         .route(&urls.route(route::JAEGER_TRACE), get(api::trace::jaeger));
     if let Some(base) = urls.bare_base() {
         let home = urls.search();

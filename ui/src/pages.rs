@@ -4,4 +4,5 @@ pub(crate) mod message;
 pub(crate) mod open;
 pub(crate) mod search;
 pub(crate) mod span;
+pub(crate) mod status;
 pub(crate) mod trace;

@@ -10,7 +10,7 @@ use longpole_storage::StoredTrace;
 use tokio::sync::Semaphore;
 
 use crate::error::UiError;
-use crate::{UiState, Urls, assets};
+use crate::{UiState, Urls, absence, assets, concern};
 
 /// How many pages are made at once; the rest wait their turn.
 const READS_MAX: usize = 16;
@@ -69,7 +69,23 @@ impl Site {
         self.state
             .store
             .trace(trace_id)?
-            .ok_or(UiError::NoTrace { trace_id })
+            .ok_or_else(|| self.no_trace(trace_id))
+    }
+
+    /// That a trace is not stored, and why that may be. Blocks.
+    fn no_trace(&self, trace_id: TraceId) -> UiError {
+        let health = self.state.store.health().ok();
+        let reasons = absence::reasons(health.as_ref(), &(self.state.receivers)());
+        UiError::NoTrace { trace_id, reasons }
+    }
+
+    /// What is around a page, with a notice when something needs attention. Blocks.
+    pub(crate) fn frame(&self, title: impl Into<String>) -> Frame<'_> {
+        let health = self.state.store.health().ok();
+        Frame {
+            notice: health.as_ref().and_then(concern::notice),
+            ..Frame::new(self.urls(), title)
+        }
     }
 
     /// A stored trace, decoded. Blocks.
@@ -77,7 +93,7 @@ impl Site {
         let stored = self.stored(trace_id)?;
         let parts = wire::decode_traces(trace_id, &stored.otlp)
             .map_err(|source| UiError::Damaged { trace_id, source })?;
-        let trace = Trace::new(trace_id, parts).ok_or(UiError::NoTrace { trace_id })?;
+        let trace = Trace::new(trace_id, parts).ok_or_else(|| self.no_trace(trace_id))?;
         Ok((stored, trace))
     }
 
@@ -99,6 +115,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) title: String,
     /// What the ID box shows.
     pub(crate) id: String,
+    /// What needs attention.
+    pub(crate) notice: Option<String>,
 }
 
 impl<'a> Frame<'a> {
@@ -107,6 +125,7 @@ impl<'a> Frame<'a> {
             urls,
             title: title.into(),
             id: String::new(),
+            notice: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -13,8 +14,9 @@ use longpole_proto::testing::{START, SpanBuilder, parts_of, trace_of};
 use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
 use longpole_proto::{SpanKind, Trace, TraceId, UnixNanos};
 use longpole_storage::{
-    Completion, Operation, Order, SearchRequest, SearchResult, Stats, StorageError, Store,
-    StoredTrace,
+    Completion, Concern, Damage, DiskStatus, Health, MemoryStatus, Operation, Order,
+    PartitionState, PartitionStatus, RecoveryStatus, Removal, RemovalReason, RemovedStatus,
+    SearchRequest, SearchResult, SetAside, Stats, StorageError, Store, StoreStatus, StoredTrace,
 };
 use scraper::{Html, Selector};
 use tower::ServiceExt as _;
@@ -30,6 +32,8 @@ pub(crate) struct FakeStore {
     traces: BTreeMap<TraceId, StoredTrace>,
     summaries: Vec<TraceSummary>,
     operations: Vec<Operation>,
+    /// What it says about itself, but for its counts.
+    pub(crate) status: StoreStatus,
     /// Whether every call fails.
     pub(crate) is_broken: bool,
 }
@@ -190,6 +194,21 @@ impl Store for FakeStore {
         })
     }
 
+    fn health(&self) -> Result<Health, StorageError> {
+        self.check()?;
+        Ok(self.status.health.clone())
+    }
+
+    fn status(&self) -> Result<StoreStatus, StorageError> {
+        Ok(StoreStatus {
+            stats: Stats {
+                n_traces: self.traces.len() as u64,
+                ..self.stats()?
+            },
+            ..self.status.clone()
+        })
+    }
+
     fn flush(&self) -> Result<(), StorageError> {
         Ok(())
     }
@@ -338,4 +357,83 @@ pub(crate) fn checkout() -> Trace {
         .parent(1)
         .at(230, 380);
     trace_of([gateway, stock, lock, quote, charge.error("declined")])
+}
+
+/// What a store says about itself to which much has happened.
+pub(crate) fn eventful() -> StoreStatus {
+    let partition = |n: u64, state, received| PartitionStatus {
+        id: format!("2026-11-22T01-{n:04}"),
+        state,
+        received,
+        n_spans: n * 1_000,
+        bytes: n << 20,
+    };
+    let received = Some((START, START.plus_nanos(5_000_000_000)));
+    StoreStatus {
+        health: Health {
+            concerns: vec![
+                Concern::DiskFull {
+                    free_bytes: 4 << 30,
+                    least_bytes: 5 << 30,
+                },
+                Concern::SetAside { n_pieces: 1 },
+                Concern::Damaged { n_pieces: 2 },
+            ],
+            opened: NOW.minus(Duration::from_hours(27)),
+            retention: Duration::from_hours(7 * 24),
+            max_disk_bytes: 10 << 30,
+            oldest_received: Some(START),
+        },
+        data_dir: "/var/lib/<longpole>".into(),
+        format: "longpole sled 2".to_owned(),
+        newest_received: Some(NOW),
+        n_log_segments: 3,
+        partitions: vec![
+            partition(1, PartitionState::Closed, received),
+            partition(2, PartitionState::Open, None),
+        ],
+        removed: RemovedStatus {
+            n_partitions: 2,
+            n_spans: 1,
+            last: Some(Removal {
+                id: "2026-11-14T22-0000".to_owned(),
+                reason: RemovalReason::Size,
+                removed: NOW,
+                newest_received: START,
+                n_spans: 1,
+                bytes: 1 << 20,
+            }),
+        },
+        set_aside: vec![SetAside {
+            path: "quarantine/2026-11-21T23-0009".into(),
+            reason: Some("page <7> is gone".to_owned()),
+            bytes: 3 << 20,
+        }],
+        damaged: vec![Damage {
+            found: START,
+            path: "log/00000042.log".into(),
+            reason: "bytes 3 to 9 are damaged and were skipped".to_owned(),
+        }],
+        recovery: RecoveryStatus {
+            took: Duration::from_millis(1_250),
+            n_partitions: 2,
+            n_set_aside: 1,
+            n_requests: 7,
+            n_spans: 70,
+            n_skipped: 2,
+            torn_bytes: 17,
+            is_rebuilt: true,
+        },
+        disk: DiskStatus {
+            free_bytes: 4 << 30,
+            total_bytes: 100 << 30,
+            least_free_bytes: 5 << 30,
+        },
+        memory: MemoryStatus {
+            limit_bytes: 512 << 20,
+            resident_bytes: Some(100 << 20),
+        },
+        n_retries: 12,
+        ..StoreStatus::default()
+    }
 }

@@ -30,6 +30,7 @@ async fn a_store_that_fails_is_told_without_its_secrets() {
     for uri in [
         format!("/trace/{ID}"),
         "/".to_owned(),
+        "/status".to_owned(),
         format!("/api/v1/traces/{ID}"),
     ] {
         let reply = get(&site, &uri).await;
@@ -43,11 +44,13 @@ async fn a_store_that_fails_is_told_without_its_secrets() {
     }
 }
 
-fn all_uris() -> [String; 10] {
+fn all_uris() -> [String; 12] {
     let asset = crate::Urls::default().asset(&crate::assets::CSS);
     [
         "/".to_owned(),
         "/?min=x".to_owned(),
+        "/status".to_owned(),
+        "/api/v1/status".to_owned(),
         "/nowhere".to_owned(),
         "/trace/x".to_owned(),
         format!("/trace/{ID}"),

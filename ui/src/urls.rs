@@ -22,12 +22,14 @@ pub(crate) mod route {
     pub(crate) const OPEN: &str = "/trace";
     pub(crate) const TRACE: &str = "/trace/{trace_id}";
     pub(crate) const SPAN: &str = "/trace/{trace_id}/span/{span}";
+    pub(crate) const STATUS: &str = "/status";
     pub(crate) const ASSET: &str = "/assets/{version}/{name}";
     pub(crate) const API_SEARCH: &str = "/api/v1/search";
     pub(crate) const API_TRACE: &str = "/api/v1/traces/{trace_id}";
     pub(crate) const API_ANALYSIS: &str = "/api/v1/traces/{trace_id}/analysis";
     pub(crate) const API_SERVICES: &str = "/api/v1/services";
     pub(crate) const API_OPERATIONS: &str = "/api/v1/operations";
+    pub(crate) const API_STATUS: &str = "/api/v1/status";
     pub(crate) const JAEGER_TRACE: &str = "/api/traces/{trace_id}";
 }
 
@@ -151,6 +153,16 @@ impl Urls {
         format!("s-{span}")
     }
 
+    /// The status page.
+    pub(crate) fn status(&self) -> String {
+        self.route(route::STATUS)
+    }
+
+    /// The status as JSON.
+    pub(crate) fn api_status(&self) -> String {
+        self.route(route::API_STATUS)
+    }
+
     /// The search as JSON.
     pub(crate) fn api_search(&self, form: &SearchForm) -> String {
         with_query(self.route(route::API_SEARCH), &form.pairs())
@@ -217,6 +229,8 @@ mod tests {
             urls.trace_view(trace_id(), &TraceView::default().with_span(span)),
             urls.span_of(trace_id(), span.span_id),
             urls.span_fragments(trace_id()),
+            urls.status(),
+            urls.api_status(),
             urls.api_search(&form),
             urls.api_trace(trace_id()),
             urls.api_span(trace_id(), span),

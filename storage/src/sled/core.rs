@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use super::budget::Budget;
 use super::entries::Entries;
 use super::files::Files;
+use super::history::History;
 use super::live::{Live, LiveTrace, Take};
 use super::received::{Chunk, Received};
 use super::seal::Turn;
@@ -52,12 +53,15 @@ pub(super) struct Core {
     pub(super) n_damaged: AtomicU64,
     /// How many partitions were set aside since the store was opened.
     pub(super) n_lost_partitions: AtomicU64,
+    /// What happened since then.
+    pub(super) history: History,
 }
 
 /// Where things are.
 #[derive(Debug, Clone)]
 pub(super) struct Paths {
     pub(super) data: PathBuf,
+    pub(super) log: PathBuf,
     pub(super) partitions: PathBuf,
     pub(super) quarantine: PathBuf,
     pub(super) checkpoint: PathBuf,
@@ -131,6 +135,7 @@ impl Core {
         replay_from: u64,
     ) -> Self {
         let requests = Budget::new(u64::MAX);
+        let history = History::new(&paths.data, settings.clock.now());
         Self {
             settings,
             files,
@@ -153,6 +158,7 @@ impl Core {
             over_bytes: AtomicU64::new(0),
             n_damaged: AtomicU64::new(0),
             n_lost_partitions: AtomicU64::new(0),
+            history,
         }
     }
 
@@ -225,6 +231,19 @@ impl Core {
         if is_pressed {
             self.changed.notify_all();
         }
+    }
+
+    /// Counts a request as acknowledged that was taken in before and that the log now has as `seq`.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) fn acknowledge_retry(&self, seq: u64) -> Result<(), StorageError> {
+        self.check()?;
+        let mut state = self.state.lock();
+        state.applied = state.applied.max(seq);
+        drop(state);
+        self.history.retried();
+        Ok(())
     }
 
     /// Takes in what the log still has, leaving out what is in a block.

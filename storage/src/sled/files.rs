@@ -2,7 +2,7 @@
 //! of them fail.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// What is done with files and directories.
@@ -21,6 +21,9 @@ pub(crate) trait Files: Send + Sync + 'static {
 
     /// Reads a file of at most `bytes_max` bytes whole; a larger one is an error.
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>>;
+
+    /// Reads `n_bytes` of a file from the byte `at` on; fewer are an error.
+    fn read_at(&self, path: &Path, at: u64, n_bytes: usize) -> io::Result<Vec<u8>>;
 
     /// Makes a file that is not there yet.
     fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
@@ -97,6 +100,14 @@ impl Files for OsFiles {
             ));
         }
         fs::read(path)
+    }
+
+    fn read_at(&self, path: &Path, at: u64, n_bytes: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; n_bytes];
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {

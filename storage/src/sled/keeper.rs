@@ -229,7 +229,7 @@ impl Keeper {
     }
 
     /// Sets closed partitions aside that turned out to be damaged.
-    fn set_aside(&self) -> Result<(), StorageError> {
+    pub(super) fn set_aside(&self) -> Result<(), StorageError> {
         let core = &self.core;
         let view = core.state.lock().view.clone();
         for PartitionView { partition, .. } in view.partitions() {
@@ -243,9 +243,17 @@ impl Keeper {
             core.state.lock().view.remove_partition(partition.number());
             core.n_damaged.fetch_add(1, Ordering::Relaxed);
             core.n_lost_partitions.fetch_add(1, Ordering::Relaxed);
+            // What was in it can be sent again.
+            self.log.forget_requests();
             partition.abandon();
             if partition.dir().exists() {
-                recover::quarantine(partition.dir(), &core.paths.quarantine, &*core.files)?;
+                let reason = partition.why_broken();
+                recover::quarantine(
+                    partition.dir(),
+                    &core.paths.quarantine,
+                    reason,
+                    &*core.files,
+                )?;
             }
         }
         Ok(())

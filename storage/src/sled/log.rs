@@ -17,15 +17,19 @@
 //! - An append that got an error may still come back after a restart, as may one that got no
 //!   answer at all. Exporters repeat such requests anyway.
 //! - A log is never continued in an old segment, whose sync state nobody knows.
+//! - A request it has is not written again ([`retries`]), save when only a process before can know
+//!   whether it is durable: then it is, and counts as known once that is.
 
 mod frame;
+mod open;
 mod replay;
+mod retries;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -34,8 +38,8 @@ use longpole_proto::UnixNanos;
 use parking_lot::{Condvar, Mutex};
 
 pub(crate) use self::frame::{BODY_BYTES_MAX, Frame};
-use self::frame::{SEGMENT_HEAD_BYTES, SegmentHead};
-use self::replay::{Found, read_segment};
+pub(crate) use self::open::Recovery;
+use self::retries::Retries;
 use super::files::Files;
 use super::io_error;
 use crate::{Durability, StorageError};
@@ -44,18 +48,23 @@ use crate::{Durability, StorageError};
 /// making files costs nothing.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 
-/// The largest file taken for a segment: a full one, and a group that went over.
-const SEGMENT_FILE_BYTES_MAX: u64 =
-    SEGMENT_BYTES_MAX + writer::GROUP_BYTES_MAX as u64 + 2 * BODY_BYTES_MAX as u64;
-
 /// How many sequences each open leaves out. Frames that can no longer be read may have had any of
 /// the next ones, and nobody must get theirs again. Enough for 16 million opens, and for more
 /// appends than one process makes.
 const SEQ_GAP: u64 = 1 << 40;
 
-/// Called once with the append's sequence when it is durable, or with why it never will be; from
-/// the log's thread, so it must not block.
-pub(crate) type Written = Box<dyn FnOnce(Result<u64, StorageError>) + Send>;
+/// Called once when the append is durable, or with why it never will be; from the log's thread, so it
+/// must not block.
+pub(crate) type Written = Box<dyn FnOnce(Result<Logged, StorageError>) + Send>;
+
+/// An append that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Logged {
+    /// Its sequence, or that of the same request.
+    pub(crate) seq: u64,
+    /// Whether the log had the same request before: then it is not to be taken in again.
+    pub(crate) is_known: bool,
+}
 
 /// How to open a log.
 #[derive(Debug, Clone)]
@@ -74,17 +83,6 @@ pub(crate) struct LogConfig {
     pub(crate) salt: u32,
 }
 
-/// What opening a log found in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Recovery {
-    /// How many frames came back.
-    pub(crate) n_frames: u64,
-    /// How many damaged stretches were skipped, each a frame or more that had been acknowledged.
-    pub(crate) n_damaged: u64,
-    /// How many bytes were cut off the newest segment: a write that was never acknowledged.
-    pub(crate) torn_bytes: u64,
-}
-
 /// A write-ahead log that is open. Its caller bounds how much waits in it.
 pub(crate) struct Log {
     shared: Arc<Shared>,
@@ -99,6 +97,7 @@ struct Shared {
     /// Signalled when the queue gets its first item, and when it closes.
     wake: Condvar,
     segments: Mutex<Segments>,
+    retries: Mutex<Retries>,
 }
 
 #[derive(Default)]
@@ -145,66 +144,25 @@ impl Log {
     pub(crate) fn open(
         files: Arc<dyn Files>,
         config: LogConfig,
-        mut replay: impl FnMut(Frame) -> Result<(), StorageError>,
+        replay: impl FnMut(Frame) -> Result<(), StorageError>,
     ) -> Result<(Self, Recovery), StorageError> {
         files
             .create_dir(&config.dir)
             .map_err(io_error("make", &config.dir))?;
-        let paths = segment_paths(&*files, &config.dir)?;
-        let mut recovery = Recovery::default();
-        let mut segments = Segments::default();
-        let mut last_seq = config.last_seq;
-        for (idx, (number, path)) in paths.iter().enumerate() {
-            let is_newest = idx + 1 == paths.len();
-            if let Some((_, next)) = paths.get(idx + 1)
-                && let Some(closed) = skip(&*files, path, next, config.replay_from)?
-            {
-                last_seq = last_seq.max(closed.last_seq);
-                segments.closed.push(closed);
-                continue;
-            }
-            let bytes = files
-                .read(path, SEGMENT_FILE_BYTES_MAX)
-                .map_err(io_error("read", path))?;
-            let found = read_segment(&bytes, config.replay_from, &mut replay)?;
-            let n_damaged = report_damage(*number, &bytes, &found, is_newest);
-            let mut len = bytes.len();
-            if is_newest && n_damaged == found.damaged.len() as u64 && found.intact_bytes < len {
-                // Cut now: a later open could no longer tell it from damage.
-                recovery.torn_bytes = (len - found.intact_bytes) as u64;
-                len = found.intact_bytes;
-                files
-                    .truncate(path, len as u64)
-                    .map_err(io_error("cut", path))?;
-                tracing::info!(
-                    segment = number,
-                    recovery.torn_bytes,
-                    "cut the log's torn end"
-                );
-            }
-            recovery.n_frames += found.n_frames;
-            recovery.n_damaged += n_damaged;
-            last_seq = last_seq.max(found.last_seq);
-            if found.intact_bytes == 0 {
-                // Nobody knows where its sequences began; at worst where this open would begin.
-                last_seq += SEQ_GAP;
-            }
-            segments.closed.push(Closed {
-                path: path.clone(),
-                bytes: len as u64,
-                last_seq: found.last_seq,
-                is_damaged: n_damaged > 0,
-            });
-        }
-        let next_number = paths.last().map_or(1, |(number, _)| number + 1);
+        let (contents, recovery) = open::read(&*files, &config, replay)?;
         let shared = Arc::new(Shared {
             files,
             config,
             queue: Mutex::default(),
             wake: Condvar::new(),
-            segments: Mutex::new(segments),
+            segments: Mutex::new(Segments {
+                closed: contents.segments,
+                current_bytes: 0,
+            }),
+            retries: Mutex::new(contents.retries),
         });
-        let writer = writer::start(Arc::clone(&shared), last_seq + SEQ_GAP, next_number)?;
+        let next_seq = contents.last_seq + SEQ_GAP;
+        let writer = writer::start(Arc::clone(&shared), next_seq, contents.last_number + 1)?;
         Ok((
             Self {
                 shared,
@@ -250,6 +208,11 @@ impl Log {
         drop(self.shared.push(Item::Roll));
     }
 
+    /// Knows no request any more: each is stored when it comes again.
+    pub(crate) fn forget_requests(&self) {
+        self.shared.retries.lock().clear();
+    }
+
     /// How many bytes the segments take.
     pub(crate) fn bytes(&self) -> u64 {
         let segments = self.shared.segments.lock();
@@ -259,6 +222,12 @@ impl Log {
             .map(|closed| closed.bytes)
             .sum::<u64>()
             + segments.current_bytes
+    }
+
+    /// How many segments there are.
+    pub(crate) fn n_segments(&self) -> u64 {
+        let segments = self.shared.segments.lock();
+        segments.closed.len() as u64 + u64::from(segments.current_bytes > 0)
     }
 
     /// Removes the ended segments that hold no frame above `seq`. Damaged ones are renamed to
@@ -339,72 +308,4 @@ impl Shared {
         self.wake.notify_one();
         Ok(())
     }
-}
-
-/// A segment that need not be read, because the next one begins with what is needed or before it.
-fn skip(
-    files: &dyn Files,
-    path: &Path,
-    next: &Path,
-    replay_from: u64,
-) -> Result<Option<Closed>, StorageError> {
-    if replay_from == 0 {
-        return Ok(None);
-    }
-    let head = files
-        .read_start(next, SEGMENT_HEAD_BYTES as u64)
-        .map_err(io_error("read", next))?;
-    let Some(head) = SegmentHead::decode(&head).filter(|head| head.first_seq <= replay_from) else {
-        return Ok(None);
-    };
-    let bytes = files.len(path).map_err(io_error("read", path))?;
-    Ok(Some(Closed {
-        path: path.to_owned(),
-        bytes,
-        last_seq: head.first_seq - 1,
-        is_damaged: false,
-    }))
-}
-
-/// Reports what is damaged in a segment and says in how many places it is.
-fn report_damage(number: u64, bytes: &[u8], found: &Found, is_newest: bool) -> u64 {
-    let mut damaged = found.damaged.clone();
-    // The newest segment may end in a write that was cut off; when it is the first write, the file
-    // is shorter than a head or was never filled.
-    let is_torn = is_newest
-        && (found.intact_bytes > 0
-            || bytes.len() < SEGMENT_HEAD_BYTES
-            || bytes.iter().all(|&byte| byte == 0));
-    if found.intact_bytes < bytes.len() && !is_torn {
-        damaged.push(found.intact_bytes..bytes.len());
-    }
-    for range in &damaged {
-        tracing::warn!(
-            segment = number,
-            from_byte = range.start,
-            to_byte = range.end,
-            "a stretch of the log is damaged and was skipped"
-        );
-    }
-    damaged.len() as u64
-}
-
-/// The segments in a directory, by number; other files are left alone.
-fn segment_paths(files: &dyn Files, dir: &Path) -> Result<Vec<(u64, PathBuf)>, StorageError> {
-    let mut paths: Vec<(u64, PathBuf)> = files
-        .list(dir)
-        .map_err(io_error("list", dir))?
-        .into_iter()
-        .filter_map(|path| {
-            let number = path
-                .file_name()?
-                .to_str()?
-                .strip_suffix(".log")?
-                .parse()
-                .ok()?;
-            Some((number, path))
-        })
-        .collect();
-    paths.sort_unstable();
-    Ok(paths)
 }

@@ -206,6 +206,11 @@ impl Partition {
         self.handle.last_used()
     }
 
+    /// Why it could not be read.
+    pub(super) fn why_broken(&self) -> &str {
+        self.handle.why_broken()
+    }
+
     /// Writes a block, which others see once the caller says so.
     ///
     /// # Errors

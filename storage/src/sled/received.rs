@@ -19,7 +19,7 @@ pub(super) struct Received {
     /// Where the log has it.
     pub(super) seq: u64,
     /// When it came.
-    pub(super) received: UnixNanos,
+    pub(super) time: UnixNanos,
     pub(super) by_trace: ByTrace,
     _taken: Taken,
 }
@@ -28,7 +28,7 @@ impl Received {
     /// Takes what it needs from `memory`.
     pub(super) fn new(
         seq: u64,
-        received: UnixNanos,
+        time: UnixNanos,
         request: ExportRequest,
         memory: &Budget,
     ) -> Arc<Self> {
@@ -36,7 +36,7 @@ impl Received {
         let n_spans = request.spans().len() as u64;
         Arc::new(Self {
             seq,
-            received,
+            time,
             by_trace: request.by_trace(),
             _taken: memory.take_anyway(n_bytes + n_spans * SPAN_BYTES + REQUEST_BYTES),
         })
@@ -73,7 +73,7 @@ impl Chunk {
 
     /// When it came.
     pub(super) fn received(&self) -> UnixNanos {
-        self.from.received
+        self.from.time
     }
 
     /// Its spans.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use longpole_proto::UnixNanos;
 
+use super::aside;
 use super::core::Paths;
 use super::files::{self, Files};
 use super::io_error;
@@ -125,7 +126,7 @@ pub(super) fn recover(
             Ok(view) => found.push(view),
             Err(error @ (StorageError::Damaged { .. } | StorageError::Engine(_))) => {
                 tracing::error!(%error, path = %dir.display(), "a damaged partition is set aside");
-                quarantine(&dir, &paths.quarantine, files)?;
+                quarantine(&dir, &paths.quarantine, &error.with_causes(), files)?;
                 n_lost += 1;
                 is_whole = false;
             }
@@ -204,13 +205,14 @@ pub(super) fn create(
     Ok(partition)
 }
 
-/// Sets a partition aside for whoever wants to look.
+/// Sets a partition aside for whoever wants to look, with the reason beside it.
 ///
 /// # Errors
 /// When the disk fails.
 pub(super) fn quarantine(
     dir: &Path,
     quarantine: &Path,
+    reason: &str,
     files: &dyn Files,
 ) -> Result<(), StorageError> {
     files
@@ -225,6 +227,7 @@ pub(super) fn quarantine(
         .find(|path| !path.exists())
         .expect("some number is free");
     files.rename(dir, &free).map_err(io_error("move", dir))?;
+    aside::explain(&free, reason, files);
     let parent = dir.parent().unwrap_or(Path::new("."));
     for dir in [quarantine, parent] {
         files.sync_dir(dir).map_err(io_error("sync", dir))?;

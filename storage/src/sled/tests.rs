@@ -1,4 +1,5 @@
 mod room;
+mod status;
 
 use std::fs;
 use std::path::Path;
@@ -387,6 +388,25 @@ fn a_closed_partition_that_turns_out_damaged_is_set_aside_and_the_rest_serves() 
     assert_eq!((n_of(&store, 1), n_of(&store, 3)), (0, 1));
     append_to(&store, 1, 7, UnixNanos(1));
     assert_eq!(n_of(&store, 1), 1);
+}
+
+#[test]
+fn a_retry_of_what_was_set_aside_is_stored() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    let engine = store.engine().expect("open");
+    append_to(&store, 1, 1, UnixNanos(1));
+    seal_all(&engine);
+    engine.keeper.begin_partition().expect("the disk is fine");
+    engine.keeper.close_due().expect("the disk is fine");
+    append_to(&store, 1, 1, UnixNanos(2));
+    assert_eq!(n_spans(&store), 1, "the log still has it");
+    let view = engine.core.state.lock().view.clone();
+    view.partitions()[0].partition.abandon();
+    // The log lets it go only after this.
+    engine.keeper.set_aside().expect("the disk is fine");
+    append_to(&store, 1, 1, UnixNanos(2));
+    assert_eq!((n_of(&store, 1), n_spans(&store)), (1, 1));
 }
 
 #[test]

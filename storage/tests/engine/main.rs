@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod model;
 mod replay;
+mod retries;
 mod suite;
 
 use std::path::Path;
@@ -50,6 +51,7 @@ macro_rules! engine {
                 a_request_sent_twice_is_one_trace
                 a_request_without_spans_is_acknowledged
                 a_second_open_is_refused
+                a_span_sent_in_two_requests_is_one_span
                 a_trace_says_when_it_was_received
                 an_operation_belongs_to_its_service
                 an_unknown_trace_is_none

@@ -76,7 +76,17 @@ pub(crate) fn a_request_sent_twice_is_one_trace(open: Open) {
         let result = store.search(&everything()).expect("the store searches");
         assert_eq!(result.matched, Some(1));
         assert_eq!(result.requests[0].n_spans, 1);
-        assert_eq!(store.stats().expect("the store counts").n_spans, 2);
+    });
+}
+
+pub(crate) fn a_span_sent_in_two_requests_is_one_span(open: Open) {
+    with_store(open, |store| {
+        let span = |n| SpanBuilder::new(n, "work").at(0, n);
+        append(store, request_of(id(1), [span(1)])).expect("acknowledged");
+        append(store, request_of(id(1), [span(1), span(2)])).expect("acknowledged");
+        let result = store.search(&everything()).expect("the store searches");
+        assert_eq!(result.requests[0].n_spans, 2);
+        assert_eq!(store.stats().expect("the store counts").n_spans, 3);
     });
 }
 

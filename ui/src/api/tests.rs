@@ -4,7 +4,7 @@ use longpole_proto::testing::{self, SpanBuilder};
 use longpole_proto::wire::decode_traces;
 use longpole_proto::{SpanKind, Trace};
 
-use crate::testing::{ask, get, site, trace_with_id};
+use crate::testing::{FakeStore, ask, eventful, get, site, site_at, trace_with_id};
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
@@ -156,6 +156,34 @@ async fn names_are_listed_in_order() {
     "#);
     let all = get(&site, "/api/v1/operations").await.json();
     assert_eq!(all["operations"].as_array().map(Vec::len), Some(4));
+}
+
+#[tokio::test]
+async fn the_status_has_the_contracts_shape() {
+    let mut store = FakeStore::with([checkout()]);
+    store.status = eventful();
+    let reply = get(&site_at("", store), "/api/v1/status").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.header("content-type"), "application/json");
+    assert_snapshot!(serde_json::to_string_pretty(&reply.json()).expect("JSON"));
+}
+
+#[tokio::test]
+async fn who_gives_a_parameter_where_none_is_taken_is_told_so() {
+    let site = site([checkout()]);
+    for uri in ["/api/v1/services?service=web", "/api/v1/status?service=web"] {
+        let reply = get(&site, uri).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{uri}");
+        assert_eq!(
+            reply.json()["error"]["message"],
+            "service is not a parameter here: expected none"
+        );
+    }
+    let known = get(&site, "/api/v1/operations?q=x").await;
+    assert_eq!(
+        known.json()["error"]["message"],
+        "q is not a parameter here: expected one of the parameters service"
+    );
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ fn found(
         Some(result) => heading(form, requests.len(), result.matched),
     };
     let page = SearchPage {
-        frame: Frame::new(urls, "Requests"),
+        frame: site.frame("Requests"),
         services: services(site, &form.service)?,
         operations: operations(site, form)?,
         lasts: choices(&LASTS, if form.last == "all" { "" } else { &form.last }),
@@ -151,7 +151,7 @@ fn found(
 fn empty(site: &Site) -> Result<String, UiError> {
     let receivers = (site.state.receivers)();
     let page = EmptyPage {
-        frame: Frame::new(site.urls(), "Waiting for spans"),
+        frame: site.frame("Waiting for spans"),
         last_refusal: receivers
             .last_refusal
             .as_ref()

@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::format::{duration, label, percent};
 use longpole_analysis::{FindingKind, Phrase};
-use longpole_proto::UnixNanos;
 
 use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
@@ -100,18 +99,14 @@ pub(crate) async fn page(
 ) -> Result<Response, UiError> {
     let view = TraceView::read(&pairs).map_err(UiError::Parameters)?;
     let page = site
-        .read(move |site| render(site.urls(), &site.load(trace_id)?, &view, site.now()))
+        .read(move |site| render(site, &site.load(trace_id)?, &view))
         .await?;
     Ok(html(page))
 }
 
 /// Renders a trace's page as `view` asks for it.
-fn render(
-    urls: &Urls,
-    loaded: &Loaded,
-    view: &TraceView,
-    now: UnixNanos,
-) -> Result<String, UiError> {
+fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiError> {
+    let urls = site.urls();
     let Loaded {
         stored,
         trace,
@@ -135,7 +130,7 @@ fn render(
     });
     let facts = facts(urls, loaded);
     let hot = refs.name(analysis.hops[analysis.slowest_hop].entry_idx);
-    let age = now.nanos_since(stored.last_received);
+    let age = site.now().nanos_since(stored.last_received);
     let title = format!("{} {} {}", facts.service, facts.operation, facts.took);
     let findings = findings(urls, loaded, &refs, view);
     let (findings, more_findings) = {
@@ -146,7 +141,7 @@ fn render(
         (first, more)
     };
     let page = TracePage {
-        frame: Frame::new(urls, title),
+        frame: site.frame(title),
         facts,
         young: (age < YOUNG_NANOS).then(|| duration(age)),
         show_hot: Urls::row(hot),

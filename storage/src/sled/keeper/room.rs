@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use super::Keeper;
-use crate::StorageError;
 use crate::sled::io_error;
-use crate::sled::partition::Partition;
-use crate::sled::recover;
 use crate::sled::view::{PartitionView, View};
+use crate::sled::{aside, recover, status};
+use crate::{Removal, RemovalReason, StorageError};
 
 /// The least that is kept free below the limit: this part of it. What comes when there is less is
 /// refused.
@@ -76,7 +75,7 @@ impl Keeper {
             let age = now.nanos_since(of.received_max());
             let is_old = u128::from(age) >= self.core.settings.retention.as_nanos();
             if is_old && of.partition.is_closed() {
-                self.remove(&of.partition, &mut usage)?;
+                self.remove(of, RemovalReason::Age, &mut usage)?;
             }
         }
         self.make_room(&mut usage)
@@ -113,12 +112,9 @@ impl Keeper {
             .iter()
             .filter(|of| of.partition.is_closed());
         while n_bytes > most_bytes
-            && let Some(PartitionView { partition, .. }) = closed.next()
+            && let Some(of) = closed.next()
         {
-            let number = partition.number();
-            let freed = usage.closed.remove(&number);
-            n_bytes = n_bytes.saturating_sub(freed.unwrap_or_default());
-            self.remove(partition, usage)?;
+            n_bytes = n_bytes.saturating_sub(self.remove(of, RemovalReason::Size, usage)?);
         }
         usage.last_bytes = Some(n_bytes);
         let over_bytes = n_bytes.saturating_sub(limit_bytes - limit_bytes / LEAST_AHEAD);
@@ -180,22 +176,32 @@ impl Keeper {
     fn remove_quarantined(&self, wanted_bytes: u64) -> Result<u64, StorageError> {
         let quarantine = &self.core.paths.quarantine;
         let mut freed = 0;
-        let mut found = list(quarantine)?;
+        let mut found: Vec<PathBuf> = aside::in_quarantine(quarantine).collect();
         found.sort_unstable();
         for path in found {
             if freed >= wanted_bytes {
                 break;
             }
             let n_bytes = bytes_below(&path)?;
-            fs::remove_dir_all(&path).map_err(io_error("remove", &path))?;
+            aside::remove(&path).map_err(io_error("remove", &path))?;
             freed += n_bytes;
             tracing::warn!(path = %path.display(), "removed a damaged partition to make room");
         }
         Ok(freed)
     }
 
-    fn remove(&self, partition: &Partition, usage: &mut Usage) -> Result<(), StorageError> {
-        let core = &self.core;
+    /// Removes a partition and says how much room that makes.
+    fn remove(
+        &self,
+        of: &PartitionView,
+        reason: RemovalReason,
+        usage: &mut Usage,
+    ) -> Result<u64, StorageError> {
+        let (core, partition) = (&self.core, &of.partition);
+        let bytes = match usage.closed.remove(&partition.number()) {
+            Some(known) => known,
+            None => bytes_below(partition.dir())?,
+        };
         core.state.lock().view.remove_partition(partition.number());
         partition.abandon();
         // Who still reads it may go on; what is not there at all is not waited for.
@@ -203,7 +209,15 @@ impl Keeper {
         usage.doomed.push(partition.dir().to_owned());
         self.bury(usage)?;
         tracing::info!(path = %partition.dir().display(), "removed a partition");
-        Ok(())
+        core.history.removed(Removal {
+            id: status::id(of),
+            reason,
+            removed: core.settings.clock.now(),
+            newest_received: of.received_max(),
+            n_spans: of.n_spans(),
+            bytes,
+        });
+        Ok(bytes)
     }
 
     /// Removes directories that are to go; those that cannot are tried again the next time.

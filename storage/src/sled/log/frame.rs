@@ -82,7 +82,13 @@ pub(crate) struct Frame {
 }
 
 /// Appends the bytes of a frame, its body compressed when that makes it shorter.
-pub(super) fn encode(salt: u32, seq: u64, received: UnixNanos, body: &[u8], to: &mut Vec<u8>) {
+pub(super) fn encode(
+    salt: u32,
+    seq: u64,
+    received: UnixNanos,
+    body: &[u8],
+    to: &mut Vec<u8>,
+) -> FrameHead {
     let packed = lz4_flex::compress_prepend_size(body);
     let (flags, body) = if packed.len() < body.len() {
         (LZ4, &*packed)
@@ -90,10 +96,11 @@ pub(super) fn encode(salt: u32, seq: u64, received: UnixNanos, body: &[u8], to: 
         (0, body)
     };
     let len = u32::try_from(body.len()).expect("bodies over BODY_BYTES_MAX are refused");
+    let body_crc = checksum(salt, body);
 
     let mut head = [0; FRAME_HEAD_BYTES];
     head[..4].copy_from_slice(&len.to_le_bytes());
-    head[4..8].copy_from_slice(&crc32c::crc32c_append(salt, body).to_le_bytes());
+    head[4..8].copy_from_slice(&body_crc.to_le_bytes());
     head[8..16].copy_from_slice(&seq.to_le_bytes());
     head[16..24].copy_from_slice(&received.0.to_le_bytes());
     head[24] = flags;
@@ -101,12 +108,24 @@ pub(super) fn encode(salt: u32, seq: u64, received: UnixNanos, body: &[u8], to: 
     head[25..].copy_from_slice(&crc.to_le_bytes());
     to.extend_from_slice(&head);
     to.extend_from_slice(body);
+    FrameHead {
+        body_bytes: len,
+        body_crc,
+        flags,
+        seq,
+        received,
+    }
+}
+
+/// The checksum of a body as stored.
+pub(super) fn checksum(salt: u32, stored: &[u8]) -> u32 {
+    crc32c::crc32c_append(salt, stored)
 }
 
 /// The head of a frame, its own checksum checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameHead {
-    body_bytes: usize,
+    body_bytes: u32,
     body_crc: u32,
     flags: u8,
     pub(super) seq: u64,
@@ -117,8 +136,8 @@ impl FrameHead {
     /// Reads the head of the frame that begins at `at`; `None` when none does.
     pub(super) fn decode(salt: u32, segment: &[u8], at: usize) -> Option<Self> {
         let head = segment.get(at..)?.get(..FRAME_HEAD_BYTES)?;
-        let body_bytes = u32_at(head, 0)? as usize;
-        if body_bytes > BODY_BYTES_MAX
+        let body_bytes = u32_at(head, 0)?;
+        if body_bytes as usize > BODY_BYTES_MAX
             || crc32c::crc32c_append(salt, &head[..25]) != u32_at(head, 25)?
         {
             return None;
@@ -134,13 +153,38 @@ impl FrameHead {
 
     /// Where the frame that begins at `at` ends; may lie behind the segment's end.
     pub(super) fn end(&self, at: usize) -> usize {
-        at + FRAME_HEAD_BYTES + self.body_bytes
+        at + FRAME_HEAD_BYTES + self.body_bytes as usize
+    }
+
+    /// The length of its body as stored.
+    pub(super) fn stored_bytes(&self) -> u32 {
+        self.body_bytes
+    }
+
+    /// The checksum of its body as stored, begun with its segment's salt.
+    pub(super) fn body_crc(&self) -> u32 {
+        self.body_crc
+    }
+
+    /// Whether its body is empty.
+    pub(super) fn is_of_nothing(&self) -> bool {
+        self.body_bytes == 0
+    }
+
+    /// Whether equal stored bodies of the two are equal bodies.
+    pub(super) fn is_packed_as(&self, other: &Self) -> bool {
+        self.flags == other.flags
+    }
+
+    /// The body as stored, not checked, of the frame that begins at `at`; `None` when it is cut off.
+    pub(super) fn stored<'a>(&self, segment: &'a [u8], at: usize) -> Option<&'a [u8]> {
+        segment.get(at + FRAME_HEAD_BYTES..self.end(at))
     }
 
     /// Reads the whole frame that begins at `at`; `None` when its body is damaged or cut off.
     pub(super) fn frame(&self, salt: u32, segment: &[u8], at: usize) -> Option<Frame> {
-        let body = segment.get(at + FRAME_HEAD_BYTES..self.end(at))?;
-        if crc32c::crc32c_append(salt, body) != self.body_crc {
+        let body = self.stored(segment, at)?;
+        if checksum(salt, body) != self.body_crc {
             return None;
         }
         let body = match self.flags {

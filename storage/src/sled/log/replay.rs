@@ -18,14 +18,15 @@ pub(super) struct Found {
 }
 
 /// Reads a segment's frames in order and hands each from the sequence `from` on to `take`; those
-/// before are stepped over, their bodies unread. A head that is damaged in both
-/// copies leaves nothing to read.
+/// before are stepped over, their bodies unread. `note` hears of both, and where each begins. A head
+/// that is damaged in both copies leaves nothing to read.
 ///
 /// # Errors
 /// The first of `take`'s.
 pub(super) fn read_segment<E>(
     segment: &[u8],
     from: u64,
+    mut note: impl FnMut(usize, &FrameHead),
     mut take: impl FnMut(Frame) -> Result<(), E>,
 ) -> Result<Found, E> {
     let mut found = Found::default();
@@ -55,6 +56,7 @@ pub(super) fn read_segment<E>(
             pending.clear();
             found.last_seq = head.seq;
             found.intact_bytes = head.end(at);
+            note(at, &head);
             at = head.end(at);
             continue;
         }
@@ -69,6 +71,7 @@ pub(super) fn read_segment<E>(
             found.intact_bytes = head.end(at);
             found.n_frames += 1;
             take(frame)?;
+            note(at, &head);
         } else {
             // The head says where the next frame begins: only this one is lost.
             pending.push(at);
@@ -114,11 +117,16 @@ mod tests {
 
     fn read(segment: &[u8]) -> (Vec<u64>, Found) {
         let mut seqs = Vec::new();
-        let found = read_segment(segment, 0, |frame| {
-            assert_eq!(frame.body, format!("body {}", frame.seq));
-            seqs.push(frame.seq);
-            Ok::<_, std::convert::Infallible>(())
-        })
+        let found = read_segment(
+            segment,
+            0,
+            |_, _| {},
+            |frame| {
+                assert_eq!(frame.body, format!("body {}", frame.seq));
+                seqs.push(frame.seq);
+                Ok::<_, std::convert::Infallible>(())
+            },
+        )
         .expect("taking never fails");
         (seqs, found)
     }
@@ -193,13 +201,16 @@ mod tests {
     fn frames_before_the_first_that_is_wanted_are_stepped_over() {
         let (mut bytes, starts) = segment(&[10, 11, 12, 13]);
         bytes[starts[1] + frame::FRAME_HEAD_BYTES] ^= 1;
-        let mut seqs = Vec::new();
-        let found = read_segment(&bytes, 12, |frame| {
+        let (mut seqs, mut noted) = (Vec::new(), Vec::new());
+        let note = |at, head: &FrameHead| noted.push((at, head.seq));
+        let found = read_segment(&bytes, 12, note, |frame| {
             seqs.push(frame.seq);
             Ok::<_, std::convert::Infallible>(())
         })
         .expect("taking never fails");
         assert_eq!((seqs, found.damaged), (vec![12, 13], vec![]));
+        let all: Vec<_> = starts.into_iter().zip(10..).collect();
+        assert_eq!(noted, all);
         assert_eq!(found.intact_bytes, bytes.len());
     }
 

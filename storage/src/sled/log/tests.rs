@@ -1,5 +1,8 @@
+mod retries;
+
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::mpsc;
 
 use tempfile::TempDir;
@@ -38,8 +41,11 @@ fn open_fsync(dir: &Path) -> (Log, Recovery, Vec<Frame>) {
 
 /// Appends and waits for the answer.
 fn append(log: &Log, body: &str) -> Result<u64, StorageError> {
+    log_bytes(log, Bytes::copy_from_slice(body.as_bytes())).map(|logged| logged.seq)
+}
+
+fn log_bytes(log: &Log, body: Bytes) -> Result<Logged, StorageError> {
     let (sender, answer) = mpsc::sync_channel(64);
-    let body = Bytes::copy_from_slice(body.as_bytes());
     log.append(
         body,
         UnixNanos(7),
@@ -109,11 +115,11 @@ fn appends_that_wait_share_one_sync() {
     disk.pause();
     let (sender, answers) = mpsc::sync_channel(64);
     // The writer may take the first of these alone before it is held up.
-    for _ in 0..6 {
+    for n in 0..6 {
         let sender = sender.clone();
         let written =
-            move |result: Result<u64, _>| sender.send(result.is_ok()).expect("the test waits");
-        log.append(Bytes::from_static(b"x"), UnixNanos(0), Box::new(written));
+            move |result: Result<Logged, _>| sender.send(result.is_ok()).expect("the test waits");
+        log.append(vec![n].into(), UnixNanos(0), Box::new(written));
     }
     let before = disk.n_operations();
     disk.resume();
@@ -244,7 +250,7 @@ fn forgotten_segments_are_gone_and_damaged_ones_are_put_aside() {
     let seqs: Vec<u64> = (0..3)
         .map(|n| {
             let seq = append(&log, &format!("body {n}")).expect("the disk is fine");
-            append(&log, "and another").expect("the disk is fine");
+            append(&log, &format!("body {n} b")).expect("the disk is fine");
             log.roll();
             seq
         })
@@ -273,7 +279,7 @@ fn forgotten_segments_are_gone_and_damaged_ones_are_put_aside() {
     let (_, recovery, frames) = open_fsync(dir.path());
     assert_eq!(
         (bodies(&frames), recovery.n_damaged),
-        (vec!["body 2", "and another"], 0)
+        (vec!["body 2", "body 2 b"], 0)
     );
 }
 
@@ -321,11 +327,11 @@ fn a_closed_log_refuses_and_finishes_what_it_took() {
     let dir = TempDir::new().expect("a directory");
     let (log, ..) = open_fsync(dir.path());
     let (sender, answers) = mpsc::sync_channel(64);
-    for _ in 0..50 {
+    for n in 0..50 {
         let sender = sender.clone();
         let written =
-            move |result: Result<u64, _>| sender.send(result.is_ok()).expect("the test waits");
-        log.append(Bytes::from_static(b"x"), UnixNanos(0), Box::new(written));
+            move |result: Result<Logged, _>| sender.send(result.is_ok()).expect("the test waits");
+        log.append(vec![n].into(), UnixNanos(0), Box::new(written));
     }
     log.close();
     assert_eq!(answers.try_iter().filter(|is_ok| *is_ok).count(), 50);

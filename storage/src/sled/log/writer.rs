@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::frame::{self, SegmentHead};
-use super::{Closed, Item, Shared, Written};
+use super::frame::{self, FrameHead, SegmentHead};
+use super::retries::{self, Known};
+use super::{Closed, Item, Logged, Shared, Written};
 use crate::sled::files::{AppendFile, write_all};
 use crate::sled::io_error;
 use crate::{Durability, StorageError};
@@ -32,6 +33,7 @@ pub(super) fn start(
         group_seq: next_seq,
         segment: None,
         buffer: Vec::new(),
+        heads: Vec::new(),
     };
     std::thread::Builder::new()
         .name("longpole-log".to_owned())
@@ -47,12 +49,14 @@ struct Writer {
     group_seq: u64,
     segment: Option<Segment>,
     buffer: Vec<u8>,
+    /// Of the buffer's frames, with where each begins.
+    heads: Vec<(usize, FrameHead)>,
 }
 
 /// The segment being written.
 struct Segment {
     file: Box<dyn AppendFile>,
-    path: PathBuf,
+    place: Arc<retries::Segment>,
     /// How much of it is acknowledged, its head included; 0 until the first append is.
     len: u64,
     last_seq: u64,
@@ -60,7 +64,9 @@ struct Segment {
 
 /// What waits for a group to be durable.
 enum Waiting {
-    Append(u64, Written),
+    Append(Logged, Written),
+    /// A request that is durable already.
+    Known(Logged, Written),
     Barrier(Box<dyn FnOnce() + Send>),
 }
 
@@ -97,7 +103,8 @@ impl Writer {
             };
             for waiting in waiting {
                 match (waiting, &result) {
-                    (Waiting::Append(seq, written), Ok(())) => written(Ok(seq)),
+                    (Waiting::Append(logged, written), Ok(()))
+                    | (Waiting::Known(logged, written), _) => written(Ok(logged)),
                     (Waiting::Append(_, written), Err(failure)) => written(Err(failure.to_error())),
                     (Waiting::Barrier(reached), _) => reached(),
                 }
@@ -137,9 +144,10 @@ impl Writer {
         }
     }
 
-    /// Puts the group's frames into the buffer.
+    /// Puts the group's frames into the buffer, but those that are durable already.
     fn encode(&mut self, group: Vec<Item>) -> Vec<Waiting> {
         self.buffer.clear();
+        self.heads.clear();
         // One huge request must not cost its memory for ever.
         self.buffer.shrink_to(2 * GROUP_BYTES_MAX);
         self.group_seq = self.next_seq;
@@ -152,16 +160,45 @@ impl Writer {
                     written,
                 } => {
                     let seq = self.next_seq;
-                    self.next_seq += 1;
+                    let at = self.buffer.len();
                     let salt = self.shared.config.salt;
-                    frame::encode(salt, seq, received, &body, &mut self.buffer);
-                    waiting.push(Waiting::Append(seq, written));
+                    let head = frame::encode(salt, seq, received, &body, &mut self.buffer);
+                    let known = self.known(at, &head);
+                    if let Some(Known {
+                        seq,
+                        is_durable: true,
+                    }) = known
+                    {
+                        self.buffer.truncate(at);
+                        let is_known = true;
+                        waiting.push(Waiting::Known(Logged { seq, is_known }, written));
+                        continue;
+                    }
+                    self.next_seq += 1;
+                    self.heads.push((at, head));
+                    let is_known = known.is_some();
+                    waiting.push(Waiting::Append(Logged { seq, is_known }, written));
                 }
                 Item::Barrier(reached) => waiting.push(Waiting::Barrier(reached)),
                 Item::Roll => unreachable!("no group holds one"),
             }
         }
         waiting
+    }
+
+    /// Whether the log has the request of the buffer's last frame, which begins at `at`.
+    fn known(&self, at: usize, head: &FrameHead) -> Option<Known> {
+        let retries = self.shared.retries.lock();
+        retries.find(&*self.shared.files, head, &self.buffer[at..])
+    }
+
+    /// Notes the buffer's frames, which were written behind `before` of a segment.
+    fn note(&self, segment: &Segment, before: u64) {
+        let before = usize::try_from(before).expect("segments are read whole");
+        let mut retries = self.shared.retries.lock();
+        for (at, head) in &self.heads {
+            retries.note(&segment.place, before + at, head.body_crc(), head, true);
+        }
     }
 
     /// Makes the buffer's frames as durable as promised, or leaves nothing of them that a later
@@ -185,7 +222,7 @@ impl Writer {
         if let Err(source) = written {
             let failure = Failure {
                 action: "write",
-                path: segment.path.clone(),
+                path: segment.place.path.clone(),
                 source,
             };
             if !is_new && segment.file.truncate(segment.len).is_ok() {
@@ -200,6 +237,7 @@ impl Writer {
             return Err(failure);
         }
 
+        self.note(&segment, segment.len + head.len() as u64);
         segment.len += head.len() as u64 + n_bytes;
         segment.last_seq = self.next_seq - 1;
         self.shared.segments.lock().current_bytes = segment.len;
@@ -217,7 +255,10 @@ impl Writer {
         match self.shared.files.create(&path) {
             Ok(file) => Ok(Segment {
                 file,
-                path,
+                place: Arc::new(retries::Segment {
+                    path,
+                    salt: self.shared.config.salt,
+                }),
                 len: 0,
                 last_seq: 0,
             }),
@@ -247,7 +288,7 @@ impl Writer {
         if let Err(source) = segment.file.sync() {
             return Err(Failure {
                 action: "sync",
-                path: segment.path.clone(),
+                path: segment.place.path.clone(),
                 source,
             });
         }
@@ -272,9 +313,9 @@ impl Writer {
     /// Never writes a segment again, because what it holds behind its acknowledged frames is not
     /// known. It is cut back to them where that still works; else replay finds out.
     fn abandon(&mut self, mut segment: Segment) {
-        tracing::warn!(path = %segment.path.display(), "a log segment is given up");
+        tracing::warn!(path = %segment.place.path.display(), "a log segment is given up");
         let cut = if segment.len == 0 {
-            self.shared.files.remove(&segment.path)
+            self.shared.files.remove(&segment.place.path)
         } else {
             segment.file.truncate(segment.len)
         };
@@ -290,7 +331,7 @@ impl Writer {
 
     fn keep(&self, segment: Segment) {
         let Segment {
-            path,
+            place,
             len,
             last_seq,
             ..
@@ -298,7 +339,7 @@ impl Writer {
         let mut segments = self.shared.segments.lock();
         segments.current_bytes = 0;
         segments.closed.push(Closed {
-            path,
+            path: place.path.clone(),
             bytes: len,
             last_seq,
             is_damaged: false,

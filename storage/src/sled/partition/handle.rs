@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,6 +25,8 @@ pub(super) struct Handle {
     slot: Mutex<Slot>,
     /// Whether it could not be opened, or not be read.
     is_broken: AtomicBool,
+    /// Why not.
+    why_broken: OnceLock<String>,
     last_used: AtomicU64,
 }
 
@@ -55,6 +57,7 @@ impl Handle {
             dir: dir.to_owned(),
             slot: Mutex::new(slot),
             is_broken: AtomicBool::new(false),
+            why_broken: OnceLock::new(),
             last_used: AtomicU64::new(0),
         }
     }
@@ -133,6 +136,13 @@ impl Handle {
         self.is_broken.load(Ordering::Relaxed)
     }
 
+    /// Why it could not be read.
+    pub(super) fn why_broken(&self) -> &str {
+        self.why_broken
+            .get()
+            .map_or("it could not be read", |why| why)
+    }
+
     /// Notes when sled failed.
     ///
     /// # Errors
@@ -148,9 +158,10 @@ impl Handle {
     }
 
     fn unless_broken<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
-        if let Err(StorageError::Damaged { .. } | StorageError::Engine(_)) = &result
+        if let Err(error @ (StorageError::Damaged { .. } | StorageError::Engine(_))) = &result
             && !self.is_broken.swap(true, Ordering::Relaxed)
         {
+            self.why_broken.get_or_init(|| error.with_causes());
             tracing::error!(path = %self.dir.display(), "a partition cannot be read");
         }
         result

@@ -2,10 +2,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use http::StatusCode;
-use longpole_proto::testing::{self, SpanBuilder};
+use longpole_proto::testing::{self, START, SpanBuilder};
 use longpole_proto::{SpanKind, Trace};
+use longpole_storage::Health;
 
-use crate::testing::{FakeStore, NOW, Reply, checkout, get, site, site_at, trace_with_id};
+use crate::testing::{
+    FakeStore, NOW, Reply, checkout, eventful, get, site, site_at, trace_with_id,
+};
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
@@ -208,22 +211,58 @@ async fn a_young_trace_says_that_more_may_come() {
 }
 
 #[tokio::test]
-async fn an_unknown_trace_is_a_page_that_helps() {
-    let site = site([checkout()]);
+async fn an_unknown_trace_is_a_page_that_says_what_it_could_be() {
+    let mut store = FakeStore::with([checkout()]);
+    store.status.health = Health {
+        retention: Duration::from_hours(7 * 24),
+        max_disk_bytes: 10 << 30,
+        oldest_received: Some(START),
+        ..Health::default()
+    };
+    let site = site_at("", store);
     let uri = format!("/trace/{:032x}", 0xbad);
     let page = get(&site, &uri).await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
     assert!(page.header("content-type").starts_with("text/html"));
     let text = page.texts("main").concat();
-    for part in [
-        format!("trace {:032x} is not stored", 0xbad).as_str(),
-        "may still be on the way",
-        "Reload",
-    ] {
-        assert!(text.contains(part), "{part} is not in: {text}");
-    }
+    let missing = format!("trace {:032x} is not stored", 0xbad);
+    assert!(text.contains(&missing), "{text}");
+    assert_eq!(
+        page.texts("main li"),
+        [
+            "It may still be on the way: applications send spans in batches, seconds after they end. \
+             Reload in a moment.",
+            "It may have expired: spans are kept for 7 days after they arrive, while all of them take \
+             less than 10.0 GiB; the oldest that is stored arrived at 22 Nov 2026 01:47:54.755 UTC.",
+            "It may have been refused: something last was at 22 Nov 2026 01:47:54.755 UTC (2 spans \
+             refused: <b>invalid</b> trace ID).",
+            "Or it was never sent here: it was not sampled, or its exporter sends elsewhere.",
+        ]
+    );
     let links = page.attributes("main a", "href");
     assert_eq!(links, [uri.as_str(), "/"]);
+    let json = get(&site, &format!("/api/v1{}", uri.replace("trace", "traces"))).await;
+    let hint = json.json()["error"]["hint"].to_string();
+    assert!(
+        hint.contains("It may have expired: spans are kept for 7 days"),
+        "{hint}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_trace_may_be_refused_now_or_be_among_the_damaged() {
+    let mut store = FakeStore::default();
+    store.status = eventful();
+    store.status.health.oldest_received = None;
+    let page = get(&site_at("", store), &format!("/trace/{:032x}", 0xbad)).await;
+    let reasons = page.texts("main li").join("\n");
+    for part in [
+        "nothing is stored now",
+        "It may have been refused. The disk is nearly full: spans are refused.",
+        "It may have been in what was damaged",
+    ] {
+        assert!(reasons.contains(part), "{part} is not in: {reasons}");
+    }
 }
 
 #[tokio::test]
