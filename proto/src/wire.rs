@@ -19,7 +19,7 @@ mod span;
 mod tests;
 
 pub use by_trace::{ByTrace, TraceSpans};
-pub use decode::{VALUE_DEPTH_MAX, decode_outline, decode_traces};
+pub use decode::{VALUE_DEPTH_MAX, decode_attribute, decode_outline, decode_traces, decode_value};
 pub use encode::{encode_traces, to_messages};
 pub use outline::ResourceOutline;
 pub use rejections::{RejectReason, Rejections};

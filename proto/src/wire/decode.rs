@@ -50,6 +50,20 @@ pub fn decode_outline(
     decode(trace_id, traces_data, Some(keys))
 }
 
+/// Decodes a `KeyValue` message; damage ends it.
+pub fn decode_attribute(key_value: &[u8]) -> Attribute {
+    let mut attribute = Attribute::default();
+    keep(fill_attribute(&mut attribute, Reader::new(key_value), 0));
+    attribute
+}
+
+/// Decodes an `AnyValue` message; damage ends it.
+pub fn decode_value(any_value: &[u8]) -> AttributeValue {
+    let mut value = AttributeValue::default();
+    keep(fill_value(&mut value, Reader::new(any_value), 0));
+    value
+}
+
 fn decode(
     trace_id: TraceId,
     traces_data: &[u8],

@@ -11,6 +11,7 @@
 //!
 //! The bytes of every span come back as they were sent.
 
+mod attributes;
 mod bytes;
 mod column;
 mod decode;
@@ -19,6 +20,7 @@ mod shape;
 mod template;
 mod tokens;
 
+pub(crate) use attributes::Value;
 pub(crate) use decode::{Block, Fragment};
 pub(crate) use encode::{BlockBuilder, BlockSpan, FragmentFacts};
 

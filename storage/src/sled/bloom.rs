@@ -6,7 +6,7 @@
 //! `CRC-32C u32 | lanes` (little-endian); without a lane it knows nothing, and may have everything.
 //!
 //! What never changes, because blooms are kept on disk: an item's hash is XXH3-64 of the value, with
-//! XXH3-64 of the key (seed 0) as its seed.
+//! XXH3-64 of the key (seed 0) as its seed. The item of a key alone has the byte 255 for a value.
 
 use twox_hash::XxHash3_64;
 
@@ -41,6 +41,12 @@ impl Key {
     /// The key with this name.
     pub(super) fn new(key: &[u8]) -> Self {
         Self(XxHash3_64::oneshot(key))
+    }
+
+    /// The item that says the key is there, whatever its value.
+    pub(super) fn alone(self) -> Item {
+        // No text has this byte.
+        self.item(&[0xff])
     }
 
     /// The item with this value.

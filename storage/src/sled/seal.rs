@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use longpole_analysis::query::canonical_texts;
 use longpole_analysis::{PEER_KEYS, TraceSummary};
 use longpole_proto::trace::TraceParts;
 use longpole_proto::wire::SpanSlice;
@@ -16,8 +17,8 @@ use longpole_proto::{Scope, Span, Trace, TraceId, UnixNanos};
 use parking_lot::Mutex;
 
 use self::groups::Groups;
-use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts};
-use super::bloom::Bloom;
+use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts, Value};
+use super::bloom::{Bloom, Key};
 use super::core::{Batch, Core};
 use super::entry::{self, cut};
 use super::io_error;
@@ -229,7 +230,7 @@ impl Core {
         Ok(Sealed {
             block: tools.builder.finish(),
             rows: rows.finish(),
-            bloom: Bloom::unknown(),
+            bloom: bloom_of(&tools.builder),
             zone,
             trace_ids: batch.traces.iter().map(|trace| trace.trace_id).collect(),
             operations,
@@ -374,6 +375,24 @@ fn entry_of(tools: &mut Tools, live: &LiveTrace) -> Vec<u8> {
         attributes.text_of_any(&PEER_KEYS).map(str::to_owned)
     });
     entry::encode(&trace, summary)
+}
+
+/// The bloom of a block's attributes.
+fn bloom_of(builder: &BlockBuilder) -> Vec<u8> {
+    let mut bloom = Bloom::builder();
+    builder.attributes(&mut |key, values| {
+        let key = Key::new(key.as_bytes());
+        bloom.insert(key.alone());
+        for value in values {
+            match value {
+                Value::Text(text) => bloom.insert(key.item(text.as_bytes())),
+                Value::Any(value) => {
+                    canonical_texts(&value, |text| bloom.insert(key.item(text.as_bytes())));
+                }
+            }
+        }
+    });
+    bloom.finish()
 }
 
 fn error_text(error: &StorageError) -> String {

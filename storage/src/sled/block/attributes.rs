@@ -95,3 +95,70 @@ fn nested(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use longpole_analysis::query::testing::any_searchable_trace;
+    use longpole_proto::wire::{ExportRequest, encode_traces};
+    use longpole_proto::{Attributes, Trace};
+    use proptest::prelude::*;
+
+    use super::super::{BlockSpan, FragmentFacts};
+    use super::*;
+
+    /// Each attribute as the text of its key and of its value.
+    fn found(trace: &Trace) -> BTreeSet<(String, String)> {
+        let request = ExportRequest::parse(encode_traces(trace).into()).expect("a request");
+        let by_trace = request.by_trace();
+        let mut builder = BlockBuilder::new();
+        for spans in by_trace.traces() {
+            let spans: Vec<_> = spans
+                .spans()
+                .map(|span| {
+                    let (mut resource, mut scope) = (Vec::new(), Vec::new());
+                    by_trace.request().write_resource(span, &mut resource);
+                    by_trace.request().write_scope(span, &mut scope);
+                    BlockSpan {
+                        group: builder.group(&resource, &scope),
+                        operation: 0,
+                        message: &by_trace.request().bytes()[span.message()],
+                    }
+                })
+                .collect();
+            builder.add_trace(trace.id(), FragmentFacts::default(), spans.into_iter());
+        }
+        let mut found = BTreeSet::new();
+        builder.attributes(&mut |key, values| {
+            found.extend(values.map(|value| (key.to_owned(), text(&value))));
+        });
+        found
+    }
+
+    fn text(value: &Value<'_>) -> String {
+        match value {
+            Value::Text(text) => format!("{:?}", AttributeValue::String((*text).to_owned())),
+            Value::Any(value) => format!("{value:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_attribute_is_there_and_no_other(trace in any_searchable_trace(12)) {
+            let mut expected = BTreeSet::new();
+            let mut expect = |attributes: &Attributes| {
+                for Attribute { key, value } in attributes {
+                    expected.insert((key.clone(), format!("{value:?}")));
+                }
+            };
+            for (at, span) in trace.spans().iter().enumerate() {
+                expect(&span.attributes);
+                expect(&trace.resource(at).attributes);
+                span.events.iter().for_each(|event| expect(&event.attributes));
+                span.links.iter().for_each(|link| expect(&link.attributes));
+            }
+            prop_assert_eq!(found(&trace), expected);
+        }
+    }
+}

@@ -52,6 +52,11 @@ impl ColumnBuilder {
         &self.values[range(&self.ends, number)]
     }
 
+    /// The values, hardly any twice.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..).zip(&self.ends).map(|(number, _)| self.value(number))
+    }
+
     /// Appends a row that is likely to be the value with that number, and notes which it is.
     pub(super) fn push_likely(&mut self, value: &[u8], likely: &mut u32, hasher: &RandomState) {
         if (*likely as usize) < self.ends.len() && self.value(*likely) == value {

@@ -85,10 +85,10 @@ impl Dictionary {
 }
 
 /// A column's name and values.
-struct NamedColumn {
-    part: Part,
-    key: Vec<u8>,
-    values: ColumnBuilder,
+pub(super) struct NamedColumn {
+    pub(super) part: Part,
+    pub(super) key: Vec<u8>,
+    pub(super) values: ColumnBuilder,
     /// The column that followed this one last time: spans repeat themselves.
     next: u32,
 }
@@ -196,6 +196,21 @@ impl BlockBuilder {
         let length = u32::try_from(resource.len()).expect("a request is below 4 GiB");
         let entry = [&length.to_le_bytes(), resource, scope].concat();
         self.groups.number(&entry, &self.hasher)
+    }
+
+    /// The columns so far.
+    pub(super) fn columns(&self) -> &[NamedColumn] {
+        &self.columns
+    }
+
+    /// The own fields of the `ResourceSpans` of each group so far.
+    pub(super) fn resources(&self) -> impl Iterator<Item = &[u8]> {
+        self.groups.entries.iter().map(|entry| {
+            let (length, rest) = entry
+                .split_first_chunk()
+                .expect("a group begins with a length");
+            &rest[..u32::from_le_bytes(*length) as usize]
+        })
     }
 
     /// Appends a trace's spans.
