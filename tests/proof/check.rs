@@ -193,7 +193,10 @@ mod tests {
     use super::*;
     use crate::ledger::Sent;
 
-    const WORKLOAD: Workload = Workload { filler_bytes: 9 };
+    const WORKLOAD: Workload = Workload {
+        filler_bytes: 9,
+        trace_spans: 24,
+    };
     const TRACE: u128 = 77;
 
     fn record() -> Record {

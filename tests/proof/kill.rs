@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::check::{Count, check};
 use crate::exporter::{Exporter, Outcome};
+use crate::pause::pause;
 use crate::reads::{Shared, read};
 use crate::scratch::Scratch;
 use crate::server::{Server, ServerCommand, end};
@@ -41,7 +42,10 @@ const STARTING_MAX: Duration = Duration::from_millis(400);
 /// far below it.
 const MAX_DISK: &str = "384MiB";
 const MEMORY_LIMIT: &str = "128MiB";
-const WORKLOAD: Workload = Workload { filler_bytes: 700 };
+const WORKLOAD: Workload = Workload {
+    filler_bytes: 700,
+    trace_spans: 24,
+};
 
 /// How to run it.
 #[derive(Debug, clap::Args)]
@@ -214,7 +218,7 @@ struct Sender {
 impl Sender {
     fn new(rng: &mut fastrand::Rng) -> Self {
         Self {
-            source: Source::new(rng.u64(..)),
+            source: Source::new(rng.u64(..), WORKLOAD),
             rng: rng.fork(),
             unanswered: None,
             n_repeated: 0,
@@ -297,12 +301,4 @@ async fn load_and_kill(
         ended??;
     }
     Ok(senders)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a moment is what is drawn here, not a condition"
-)]
-async fn pause(duration: Duration) {
-    tokio::time::sleep(duration).await;
 }

@@ -83,6 +83,12 @@ impl Ledger {
             .collect()
     }
 
+    /// All traces with an acknowledged span.
+    pub(crate) fn all_acknowledged(&self) -> Vec<(u128, Record)> {
+        let traces = self.acknowledged.iter();
+        traces.map(|&trace| (trace, self.record(trace))).collect()
+    }
+
     /// The traces that changed since the last call.
     pub(crate) fn take_changed(&mut self) -> Vec<(u128, Record)> {
         let changed = std::mem::take(&mut self.changed);

@@ -5,6 +5,8 @@ mod check;
 mod exporter;
 mod kill;
 mod ledger;
+mod pause;
+mod power_cut;
 mod reads;
 mod scratch;
 mod server;
@@ -34,6 +36,8 @@ struct Cli {
 enum Proof {
     /// kill -9 under load loses no acknowledged span
     Kill(kill::Args),
+    /// A power cut loses no acknowledged span
+    PowerCut(power_cut::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +60,7 @@ fn start(cli: &Cli) -> anyhow::Result<()> {
     let shown = runtime.block_on(async {
         match &cli.proof {
             Proof::Kill(args) => kill::prove(&binary, &scratch, args).await,
+            Proof::PowerCut(args) => power_cut::prove(&binary, &scratch, args).await,
         }
     })?;
     writeln!(std::io::stdout(), "{shown}\nproof: passed")?;

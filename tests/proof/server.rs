@@ -25,6 +25,7 @@ pub(crate) struct ServerCommand {
     /// Where its log lines go, those of each start behind those before.
     log: PathBuf,
     options: Vec<String>,
+    wrapper: Vec<String>,
 }
 
 impl ServerCommand {
@@ -35,6 +36,7 @@ impl ServerCommand {
             data_dir: data_dir.to_owned(),
             log: log.to_owned(),
             options: Vec::new(),
+            wrapper: Vec::new(),
         }
     }
 
@@ -45,13 +47,28 @@ impl ServerCommand {
         self
     }
 
+    /// Run by another program, which is given its command line behind these words.
+    #[must_use]
+    pub(crate) fn wrapped(mut self, words: impl Iterator<Item = String>) -> Self {
+        self.wrapper.extend(words);
+        self
+    }
+
     /// Starts it, and does not wait for anything.
     ///
     /// # Errors
     /// When it does not start.
     pub(crate) fn spawn(&self) -> anyhow::Result<Child> {
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(&self.binary);
+        let mut words = self.wrapper.iter().map(PathBuf::from);
+        let mut command = match words.next() {
+            None => Command::new(&self.binary),
+            Some(first) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(&self.binary);
+                command
+            }
+        };
         command.args(["serve", "--log-format", "json", "--data-dir"]);
         command.arg(&self.data_dir);
         for flag in ["--otlp-grpc", "--otlp-http", "--ui"] {
@@ -96,6 +113,7 @@ impl ServerCommand {
         };
         Ok(Server {
             client: Client::new(address("otlp_http")?, address("ui")?),
+            otlp_http: address("otlp_http")?,
             otlp_grpc: address("otlp_grpc")?,
             child,
             log: self.log.clone(),
@@ -110,6 +128,7 @@ impl ServerCommand {
 pub(crate) struct Server {
     child: Child,
     client: Client,
+    otlp_http: SocketAddr,
     otlp_grpc: SocketAddr,
     log: PathBuf,
     log_from: u64,
@@ -121,6 +140,11 @@ impl Server {
     /// Speaks to it.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Where it receives OTLP/HTTP.
+    pub(crate) fn otlp_http(&self) -> SocketAddr {
+        self.otlp_http
     }
 
     /// Connects to it, every other time over gRPC.
@@ -165,13 +189,15 @@ impl Server {
             .count()
     }
 
-    /// Fails when it logged an error or panicked since this start.
+    /// Fails when it logged an error, panicked, or removed a partition since this start: then spans
+    /// are gone because the proof has too many.
     ///
     /// # Errors
     /// With the first such line.
     pub(crate) fn check_log(&self) -> anyhow::Result<()> {
+        const BAD: [&str; 3] = ["panicked", r#""level":"ERROR""#, "removed a partition"];
         let said = said(&self.log, self.log_from);
-        let is_bad = |line: &&str| line.contains("panicked") || line.contains(r#""level":"ERROR""#);
+        let is_bad = |line: &&str| BAD.iter().any(|bad| line.contains(bad));
         match said.lines().find(is_bad) {
             Some(line) => bail!("the server logged {line}"),
             None => Ok(()),

@@ -6,8 +6,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
-/// How many spans a trace has before its sender begins another.
-const TRACE_SPANS: u32 = 24;
 /// How many traces a sender has under way at once.
 const OPEN_TRACES: usize = 6;
 /// How many spans a request holds, about.
@@ -26,8 +24,10 @@ pub(crate) type SpanKey = (u128, u32);
 /// How the spans look.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Workload {
-    /// How much text that does not compress each span has, in bytes.
+    /// How much text each span has that the log cannot compress, in bytes.
     pub(crate) filler_bytes: usize,
+    /// How many spans a trace has before its sender begins another.
+    pub(crate) trace_spans: u32,
 }
 
 impl Workload {
@@ -69,10 +69,10 @@ pub(crate) fn service(rng: &mut fastrand::Rng) -> String {
     format!("service-{}", rng.u64(0..SERVICES))
 }
 
-/// Letters and digits without a pattern.
+/// Hex digits without a pattern: lz4 leaves them as they are, zstd takes half.
 fn filler(salt: u64, n_bytes: usize) -> String {
     let mut rng = fastrand::Rng::with_seed(salt);
-    (0..n_bytes).map(|_| rng.alphanumeric()).collect()
+    (0..n_bytes).map(|_| rng.digit(16)).collect()
 }
 
 /// `SplitMix64`'s finisher: every input bit moves half of the output's.
@@ -88,15 +88,17 @@ fn mix(mut z: u64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Source {
     rng: fastrand::Rng,
+    trace_spans: u32,
     open: Vec<SpanKey>,
     finished: Vec<SpanKey>,
 }
 
 impl Source {
     /// A source of its own traces; the same seed makes the same.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, workload: Workload) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(seed),
+            trace_spans: workload.trace_spans,
             open: Vec::new(),
             finished: Vec::new(),
         }
@@ -113,7 +115,7 @@ impl Source {
             for _ in 0..self.rng.usize(1..=OPEN_TRACES) {
                 keys.push(take(&mut self.open[at]));
             }
-            if self.open[at].1 >= TRACE_SPANS {
+            if self.open[at].1 >= self.trace_spans {
                 let trace = self.open.swap_remove(at);
                 if self.finished.len() < FINISHED_MAX {
                     self.finished.push(trace);
@@ -143,9 +145,14 @@ mod tests {
 
     use super::*;
 
+    const WORKLOAD: Workload = Workload {
+        filler_bytes: 50,
+        trace_spans: 24,
+    };
+
     #[test]
     fn a_source_never_gives_a_span_twice() {
-        let mut source = Source::new(7);
+        let mut source = Source::new(7, WORKLOAD);
         let requests: Vec<Vec<SpanKey>> = (0..2_000).map(|_| source.next()).collect();
         let keys: Vec<SpanKey> = requests.concat();
         assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
@@ -164,9 +171,8 @@ mod tests {
 
     #[test]
     fn a_span_is_always_the_same() {
-        let workload = Workload { filler_bytes: 50 };
         let keys = [(9, 0), (9, 1), (8, 0)];
-        assert_eq!(workload.request(&keys), workload.request(&keys));
-        assert_ne!(workload.request(&keys[..1]), workload.request(&keys[2..]));
+        assert_eq!(WORKLOAD.request(&keys), WORKLOAD.request(&keys));
+        assert_ne!(WORKLOAD.request(&keys[..1]), WORKLOAD.request(&keys[2..]));
     }
 }
