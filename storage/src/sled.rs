@@ -72,6 +72,7 @@ use self::files::Files;
 use self::keeper::Keeper;
 use self::live::Take;
 use self::log::{Log, LogConfig, Logged, SEGMENT_BYTES_MAX};
+use self::partition::Pool;
 use self::seal::Sealer;
 use self::settings::Settings;
 use crate::{
@@ -134,7 +135,8 @@ impl SledStore {
             quarantine: dir.quarantine(),
             checkpoint: dir.checkpoint(),
         };
-        let recovered = recover::recover(&paths, settings.clock.now(), &**files)?;
+        let pool = Arc::new(Pool::new(settings.open_max));
+        let recovered = recover::recover(&paths, &pool, settings.clock.now(), &**files)?;
         let found = status::recovery_of(&recovered);
         let log_config = LogConfig {
             dir: dir.log(),
@@ -150,6 +152,7 @@ impl SledStore {
             settings,
             Arc::clone(files),
             paths,
+            pool,
             recovered.view,
             recovered.replay_from,
         );

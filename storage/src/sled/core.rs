@@ -16,6 +16,7 @@ use super::entries::Entries;
 use super::files::Files;
 use super::history::History;
 use super::live::{Live, LiveTrace, Take};
+use super::partition::Pool;
 use super::received::{Chunk, Received};
 use super::seal::Turn;
 use super::settings::Settings;
@@ -31,6 +32,8 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) files: Arc<dyn Files>,
     pub(super) paths: Paths,
+    /// Which closed partitions are open.
+    pub(super) pool: Arc<Pool>,
     pub(super) state: Mutex<State>,
     /// What the requests in memory take.
     requests: Budget,
@@ -131,6 +134,7 @@ impl Core {
         settings: Settings,
         files: Arc<dyn Files>,
         paths: Paths,
+        pool: Arc<Pool>,
         view: View,
         replay_from: u64,
     ) -> Self {
@@ -140,6 +144,7 @@ impl Core {
             settings,
             files,
             paths,
+            pool,
             state: Mutex::new(State {
                 live: Live::new(requests.clone()),
                 sealing: None,
@@ -336,25 +341,7 @@ impl Core {
             (state.chunks(trace_id), state.view.clone())
         };
         let trace = read_trace(trace_id, &chunks, &view)?;
-        self.trim();
         Ok(trace.finish())
-    }
-
-    /// Closes the databases of closed partitions that were not used lately.
-    pub(super) fn trim(&self) {
-        let view = self.state.lock().view.clone();
-        let mut open: Vec<_> = view
-            .partitions()
-            .iter()
-            .map(|view| &view.partition)
-            .filter(|partition| partition.is_open() && partition.is_closed())
-            .collect();
-        if open.len() > self.settings.open_max {
-            open.sort_by_key(|partition| std::cmp::Reverse(partition.last_used()));
-            for partition in &open[self.settings.open_max..] {
-                partition.release();
-            }
-        }
     }
 }
 

@@ -165,7 +165,6 @@ impl Core {
                 listed => all.extend(listed?),
             }
         }
-        self.trim();
         Ok(all.into_iter().take(limit).collect())
     }
 
@@ -189,7 +188,6 @@ impl Core {
                 listed => all.extend(listed?),
             }
         }
-        self.trim();
         Ok(all.into_iter().take(limit).collect())
     }
 }

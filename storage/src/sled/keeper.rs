@@ -108,7 +108,7 @@ impl Keeper {
                 tracing::error!(%error, "the store could not {what}");
             }
         }
-        self.core.trim();
+        self.core.pool.turn();
     }
 
     fn make_room_or_say(&self) {
@@ -208,9 +208,8 @@ impl Keeper {
                 continue;
             }
             let salt = RandomState::new().hash_one(0_u8);
-            match partition.close(zones, salt, &*core.files) {
+            match partition.close(zones, salt, &core.pool, &*core.files) {
                 Ok(true) => {
-                    partition.release();
                     tracing::info!(path = %partition.dir().display(), "closed a partition");
                 }
                 Ok(false) => tracing::info!(

@@ -12,6 +12,7 @@ mod db;
 mod handle;
 mod ids;
 mod pieces;
+mod pool;
 mod sidecar;
 mod summaries;
 mod zone;
@@ -28,6 +29,7 @@ pub(super) use self::db::{Db, Synced, guarded};
 use self::handle::Handle;
 use self::ids::{Filter, IdMap};
 use self::pieces::Place;
+pub(super) use self::pool::Pool;
 use self::sidecar::Sidecar;
 pub(super) use self::summaries::{Rows, RowsBuilder};
 pub(super) use self::zone::{LateRow, Numbers, Zone};
@@ -39,7 +41,7 @@ use crate::{Operation, StorageError};
 pub(super) struct Partition {
     number: u32,
     created: UnixNanos,
-    handle: Handle,
+    handle: Arc<Handle>,
     ids: RwLock<Ids>,
     /// By block.
     places: RwLock<Vec<Places>>,
@@ -92,7 +94,7 @@ impl Partition {
         Ok(Self {
             number,
             created,
-            handle: Handle::new(dir, Some(Db::open(dir)?)),
+            handle: Arc::new(Handle::new(dir, Some(Db::open(dir)?))),
             ids: RwLock::new(Ids::Active(IdMap::default())),
             places: RwLock::default(),
             synced: Mutex::default(),
@@ -107,16 +109,19 @@ impl Partition {
     pub(super) fn find_closed(
         dir: &Path,
         number: u32,
+        pool: &Arc<Pool>,
         files: &dyn Files,
     ) -> Result<Option<Found>, StorageError> {
         let Some(sidecar) = Sidecar::read(dir, files)? else {
             return Ok(None);
         };
+        let handle = Handle::new(dir, None);
+        handle.join(pool);
         let operations = OperationSet::new(sidecar.operations());
         let partition = Self {
             number,
             created: sidecar.created,
-            handle: Handle::new(dir, None),
+            handle: Arc::new(handle),
             ids: RwLock::new(Ids::Closed(sidecar.filter)),
             places: RwLock::new(sidecar.places),
             synced: Mutex::default(),
@@ -147,7 +152,7 @@ impl Partition {
         let partition = Self {
             number,
             created,
-            handle: Handle::new(dir, Some(db)),
+            handle: Arc::new(Handle::new(dir, Some(db))),
             ids: RwLock::new(Ids::Active(ids)),
             places: RwLock::new(places),
             synced: Mutex::default(),
@@ -186,24 +191,9 @@ impl Partition {
         self.handle.abandon();
     }
 
-    /// Lets the database go once nobody reads it.
-    pub(super) fn release(&self) {
-        self.handle.release();
-    }
-
     /// Waits until nobody reads the database any more; says `false` when it takes too long.
     pub(super) fn wait_until_released(&self) -> bool {
         self.handle.wait_until_released()
-    }
-
-    /// Whether the database is kept open.
-    pub(super) fn is_open(&self) -> bool {
-        self.handle.is_open()
-    }
-
-    /// When it was last used, counted in uses.
-    pub(super) fn last_used(&self) -> u64 {
-        self.handle.last_used()
     }
 
     /// Why it could not be read.
@@ -334,6 +324,7 @@ impl Partition {
         &self,
         zones: &[Arc<Zone>],
         salt: u64,
+        pool: &Arc<Pool>,
         files: &dyn Files,
     ) -> Result<bool, StorageError> {
         let filter = {
@@ -363,6 +354,8 @@ impl Partition {
         };
         sidecar.write(self.dir(), files)?;
         *self.ids.write() = Ids::Closed(sidecar.filter);
+        self.handle.join(pool);
+        self.handle.release();
         Ok(true)
     }
 

@@ -12,7 +12,7 @@ use super::aside;
 use super::core::Paths;
 use super::files::{self, Files};
 use super::io_error;
-use super::partition::{Found, Partition};
+use super::partition::{Found, Partition, Pool};
 use super::view::{PartitionView, View};
 use crate::StorageError;
 
@@ -110,6 +110,7 @@ pub(super) struct Recovered {
 /// When the disk fails.
 pub(super) fn recover(
     paths: &Paths,
+    pool: &Arc<Pool>,
     now: UnixNanos,
     files: &dyn Files,
 ) -> Result<Recovered, StorageError> {
@@ -122,7 +123,7 @@ pub(super) fn recover(
     let mut number_max = 0;
     for (number, created, dir) in list(dir)? {
         number_max = number_max.max(number);
-        match find(&dir, number, created, mark.as_ref(), files) {
+        match find((number, created, &dir), mark.as_ref(), pool, files) {
             Ok(view) => found.push(view),
             Err(error @ (StorageError::Damaged { .. } | StorageError::Engine(_))) => {
                 tracing::error!(%error, path = %dir.display(), "a damaged partition is set aside");
@@ -155,13 +156,12 @@ pub(super) fn recover(
 }
 
 fn find(
-    dir: &Path,
-    number: u32,
-    created: UnixNanos,
+    (number, created, dir): (u32, UnixNanos, &Path),
     mark: Option<&Mark>,
+    pool: &Arc<Pool>,
     files: &dyn Files,
 ) -> Result<PartitionView, StorageError> {
-    let closed = match Partition::find_closed(dir, number, files) {
+    let closed = match Partition::find_closed(dir, number, pool, files) {
         Err(error @ StorageError::Damaged { .. }) => {
             // All it says is in the database as well.
             tracing::warn!(%error, "a partition's index is damaged; it is made anew");

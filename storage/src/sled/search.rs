@@ -102,7 +102,6 @@ impl Core {
             search.look_at(trace_id, &entry.entry)?;
         }
         search.look_into_blocks()?;
-        self.trim();
         search.finish()
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::db::Db;
+use super::pool::Pool;
 use crate::StorageError;
 
 /// How long to wait for readers to let a database go.
@@ -19,6 +20,11 @@ const RELEASE_WAIT: Duration = Duration::from_millis(1);
 /// Counts uses of databases: which one is the least recent.
 static USES: AtomicU64 = AtomicU64::new(0);
 
+/// How many uses there were.
+pub(super) fn n_uses() -> u64 {
+    USES.load(Ordering::Relaxed)
+}
+
 /// A way to a database.
 pub(super) struct Handle {
     dir: PathBuf,
@@ -28,6 +34,8 @@ pub(super) struct Handle {
     /// Why not.
     why_broken: OnceLock<String>,
     last_used: AtomicU64,
+    /// Bounds how many are open; once it is closed for good.
+    pool: OnceLock<Arc<Pool>>,
 }
 
 /// A database that is open, or still is because somebody reads it.
@@ -59,7 +67,13 @@ impl Handle {
             is_broken: AtomicBool::new(false),
             why_broken: OnceLock::new(),
             last_used: AtomicU64::new(0),
+            pool: OnceLock::new(),
         }
+    }
+
+    /// Leaves it to the pool when the database is closed.
+    pub(super) fn join(&self, pool: &Arc<Pool>) {
+        self.pool.get_or_init(|| Arc::clone(pool));
     }
 
     /// Where it is.
@@ -71,22 +85,33 @@ impl Handle {
     ///
     /// # Errors
     /// When the disk fails, it is damaged, or it was given up.
-    pub(super) fn db(&self) -> Result<Arc<Db>, StorageError> {
+    pub(super) fn db(self: &Arc<Self>) -> Result<Arc<Db>, StorageError> {
         self.last_used
             .store(USES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let mut slot = self.slot.lock();
-        if let Some(db) = slot.kept.clone().or_else(|| slot.used.upgrade()) {
-            slot.kept = Some(Arc::clone(&db));
-            return Ok(db);
+        if let Some(db) = &slot.kept {
+            return Ok(Arc::clone(db));
         }
-        if self.is_broken() || !self.dir.exists() {
-            // sled would make an empty one.
-            self.is_broken.store(true, Ordering::Relaxed);
-            return Err(StorageError::Damaged {
-                what: format!("{} is gone", self.dir.display()),
-            });
+        let db = match slot.used.upgrade() {
+            // Somebody still reads it.
+            Some(db) => {
+                slot.kept = Some(Arc::clone(&db));
+                db
+            }
+            None if self.is_broken() || !self.dir.exists() => {
+                // sled would make an empty one.
+                self.is_broken.store(true, Ordering::Relaxed);
+                return Err(StorageError::Damaged {
+                    what: format!("{} is gone", self.dir.display()),
+                });
+            }
+            None => slot.keep(self.unless_broken(Db::open(&self.dir))?),
+        };
+        drop(slot);
+        if let Some(pool) = self.pool.get() {
+            pool.opened(self);
         }
-        Ok(slot.keep(self.unless_broken(Db::open(&self.dir))?))
+        Ok(db)
     }
 
     /// Opens the database anew; `None` when readers do not let it go. Others who want to read wait
@@ -122,6 +147,7 @@ impl Handle {
     }
 
     /// Whether the database is kept open.
+    #[cfg(test)]
     pub(super) fn is_open(&self) -> bool {
         self.slot.lock().kept.is_some()
     }
@@ -186,6 +212,7 @@ mod tests {
     fn whoever_opened_it_anew_shares_it_with_readers() {
         let dir = tempfile::TempDir::new().expect("a directory");
         let handle = Handle::new(dir.path(), Some(Db::open(dir.path()).expect("a database")));
+        let handle = Arc::new(handle);
         let anew = handle.reopen().expect("intact").expect("nobody reads it");
         let read = handle.db().expect("open");
         assert!(Arc::ptr_eq(&anew, &read));
@@ -201,7 +228,10 @@ mod tests {
     fn one_that_was_given_up_is_not_made_anew() {
         let dir = tempfile::TempDir::new().expect("a directory");
         let path = dir.path().join("partition");
-        let handle = Handle::new(&path, Some(Db::open(&path).expect("a database")));
+        let handle = Arc::new(Handle::new(
+            &path,
+            Some(Db::open(&path).expect("a database")),
+        ));
         handle.abandon();
         assert!(handle.wait_until_released());
         std::fs::remove_dir_all(&path).expect("a directory");
