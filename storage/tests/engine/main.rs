@@ -3,6 +3,7 @@
 mod batches;
 mod damage;
 mod faults;
+mod fixture;
 mod model;
 mod replay;
 mod retries;
