@@ -5,10 +5,12 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
+use anyhow::{Context as _, ensure};
 use longpole_tests::Client;
 use longpole_tests::spans::spans_of;
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
 use parking_lot::Mutex;
+use prost::Message as _;
 use tokio::task::JoinSet;
 
 use crate::ledger::Record;
@@ -28,6 +30,8 @@ pub(crate) struct Count {
     pub(crate) n_acknowledged: usize,
     /// Those of them that were there as they were sent.
     pub(crate) n_found: usize,
+    /// Acknowledged spans of traces the server said it cannot read now.
+    pub(crate) n_unreadable: usize,
     /// Spans that were sent and not acknowledged.
     pub(crate) n_unanswered: usize,
     /// Those of them that were there all the same.
@@ -47,14 +51,25 @@ impl Count {
     /// # Errors
     /// With what is.
     pub(crate) fn verdict(&self, when: &str) -> anyhow::Result<()> {
-        if self.n_wrong == 0 && self.n_found == self.n_acknowledged {
-            return Ok(());
-        }
-        let faults = self.faults.join("; ");
-        anyhow::bail!(
-            "{when}: {} spans are not as they must be: {faults}",
-            self.n_wrong
-        )
+        let n_unreadable = self.n_unreadable;
+        ensure!(
+            n_unreadable == 0,
+            "{when}: {n_unreadable} spans cannot be read"
+        );
+        self.verdict_of_readable(when)
+    }
+
+    /// Fails when anything is wrong with what could be read.
+    ///
+    /// # Errors
+    /// With what is.
+    pub(crate) fn verdict_of_readable(&self, when: &str) -> anyhow::Result<()> {
+        let (n_wrong, faults) = (self.n_wrong, self.faults.join("; "));
+        ensure!(
+            n_wrong == 0 && self.n_found + self.n_unreadable == self.n_acknowledged,
+            "{when}: {n_wrong} spans are not as they must be: {faults}"
+        );
+        Ok(())
     }
 
     fn wrong(&mut self, trace: u128, what: &str, spans: &[u64]) {
@@ -81,6 +96,7 @@ impl AddAssign for Count {
         self.n_traces += other.n_traces;
         self.n_acknowledged += other.n_acknowledged;
         self.n_found += other.n_found;
+        self.n_unreadable += other.n_unreadable;
         self.n_unanswered += other.n_unanswered;
         self.n_survived += other.n_survived;
         self.n_stored += other.n_stored;
@@ -118,18 +134,45 @@ pub(crate) async fn check(
             loop {
                 let next = traces.lock().next();
                 let Some((trace, record)) = next else {
-                    return count;
+                    return anyhow::Ok(count);
                 };
-                let found = client.trace(trace).await.unwrap_or_default();
-                count += compare(workload, trace, &record, &spans_of(&found));
+                count += match read(&client, trace).await? {
+                    Some(found) => compare(workload, trace, &record, &spans_of(&found)),
+                    None => unreadable(&record),
+                };
             }
         });
     }
     let mut count = Count::default();
     while let Some(of_reader) = readers.join_next().await {
-        count += of_reader?;
+        count += of_reader??;
     }
     Ok(count)
+}
+
+/// A trace as a server has it, empty when it has none; `None` when it says that it cannot read it.
+async fn read(client: &Client, trace: u128) -> anyhow::Result<Option<TracesData>> {
+    let path = format!("/api/v1/traces/{trace:032x}");
+    let headers = [("accept", "application/x-protobuf")];
+    let reply = client.try_get(&path, &headers).await;
+    let reply = reply.with_context(|| format!("{path} was not answered"))?;
+    match reply.status {
+        200 => Ok(Some(TracesData::decode(reply.body)?)),
+        404 => Ok(Some(TracesData::default())),
+        500 | 503 => Ok(None),
+        status => anyhow::bail!("{path}: {status} {}", reply.text()),
+    }
+}
+
+fn unreadable(record: &Record) -> Count {
+    let n_acknowledged = record.values().filter(|sent| sent.is_acknowledged).count();
+    Count {
+        n_traces: 1,
+        n_acknowledged,
+        n_unreadable: n_acknowledged,
+        n_unanswered: record.len() - n_acknowledged,
+        ..Count::default()
+    }
 }
 
 /// Compares a trace as it was found with what is known of it.

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::Trac
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use tonic::Code;
 use tonic::transport::Channel;
 
 /// A connection of one sender.
@@ -21,10 +22,19 @@ pub(crate) enum Exporter {
 pub(crate) enum Outcome {
     /// All its spans are acknowledged.
     Acknowledged,
-    /// The server said no, and why.
+    /// The server said to come back later, and why.
+    Unavailable(String),
+    /// The server said no for good, and why.
     Refused(String),
     /// The connection broke: nobody knows.
     Broken,
+}
+
+/// A `google.rpc.Status`, as far as it matters here.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Refusal {
+    #[prost(string, tag = "2")]
+    message: String,
 }
 
 impl Exporter {
@@ -34,6 +44,9 @@ impl Exporter {
             Self::Http(client) => match client.try_export(&request).await {
                 None => return Outcome::Broken,
                 Some(reply) if reply.status == 200 => reply.message(),
+                Some(reply) if reply.status == 503 && !reply.header("retry-after").is_empty() => {
+                    return Outcome::Unavailable(reply.message::<Refusal>().message);
+                }
                 Some(reply) => {
                     return Outcome::Refused(format!("{} {}", reply.status, reply.text()));
                 }
@@ -42,6 +55,9 @@ impl Exporter {
                 Ok(response) => response.into_inner(),
                 // What a server says has no cause on this side.
                 Err(status) if status.source().is_some() => return Outcome::Broken,
+                Err(status) if status.code() == Code::Unavailable => {
+                    return Outcome::Unavailable(status.message().to_owned());
+                }
                 Err(status) => return Outcome::Refused(status.to_string()),
             },
         };

@@ -120,6 +120,7 @@ async fn live(
         let before = shared.ledger.lock().n_acknowledged();
         senders = load_and_kill(&mut server, &shared, senders, moment, rng).await?;
         server.check_log()?;
+        server.check_kept()?;
         total.n_closed += server.n_said("closed a partition");
         let n_spans = shared.ledger.lock().n_acknowledged() - before;
         eprintln!(

@@ -3,6 +3,7 @@
 
 mod check;
 mod exporter;
+mod full_disk;
 mod kill;
 mod ledger;
 mod pause;
@@ -10,6 +11,7 @@ mod power_cut;
 mod reads;
 mod scratch;
 mod server;
+mod soak;
 mod workload;
 
 use std::io::Write as _;
@@ -36,8 +38,12 @@ struct Cli {
 enum Proof {
     /// kill -9 under load loses no acknowledged span
     Kill(kill::Args),
+    /// A full disk loses no acknowledged span, and is left behind once there is room
+    FullDisk(full_disk::Args),
     /// A power cut loses no acknowledged span
     PowerCut(power_cut::Args),
+    /// Disk, memory and cost stay within bounds under full load
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,7 +66,9 @@ fn start(cli: &Cli) -> anyhow::Result<()> {
     let shown = runtime.block_on(async {
         match &cli.proof {
             Proof::Kill(args) => kill::prove(&binary, &scratch, args).await,
+            Proof::FullDisk(args) => full_disk::prove(&binary, &scratch, args).await,
             Proof::PowerCut(args) => power_cut::prove(&binary, &scratch, args).await,
+            Proof::Soak(args) => soak::prove(&binary, &scratch, args).await,
         }
     })?;
     writeln!(std::io::stdout(), "{shown}\nproof: passed")?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use longpole_tests::{Client, DEADLINE, eventually};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use rustix::process::{Pid, Signal, kill_process};
@@ -103,7 +103,7 @@ impl ServerCommand {
             }
             match child.try_wait() {
                 Ok(None) => None,
-                ended => Some(Err(anyhow::anyhow!("the server ended, {ended:?}: {said}"))),
+                _ => Some(Err(anyhow::anyhow!("{}", last_words(&said)))),
             }
         })
         .await?;
@@ -173,6 +173,32 @@ impl Server {
         Ok(value.parse()?)
     }
 
+    /// Fails when it removed spans since this start, as it may when the proof has too many.
+    ///
+    /// # Errors
+    /// When it did.
+    pub(crate) fn check_kept(&self) -> anyhow::Result<()> {
+        let n_removed = self.n_said("removed a partition");
+        ensure!(
+            n_removed == 0,
+            "the directory went over --max-disk: no proof of anything"
+        );
+        Ok(())
+    }
+
+    /// Its process ID.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the server has ended")
+    }
+
+    /// Where it receives OTLP/gRPC.
+    pub(crate) fn otlp_grpc(&self) -> SocketAddr {
+        self.otlp_grpc
+    }
+
     /// Sends it a signal and waits until it is gone.
     ///
     /// # Errors
@@ -189,15 +215,13 @@ impl Server {
             .count()
     }
 
-    /// Fails when it logged an error, panicked, or removed a partition since this start: then spans
-    /// are gone because the proof has too many.
+    /// Fails when it logged an error or panicked since this start.
     ///
     /// # Errors
     /// With the first such line.
     pub(crate) fn check_log(&self) -> anyhow::Result<()> {
-        const BAD: [&str; 3] = ["panicked", r#""level":"ERROR""#, "removed a partition"];
         let said = said(&self.log, self.log_from);
-        let is_bad = |line: &&str| BAD.iter().any(|bad| line.contains(bad));
+        let is_bad = |line: &&str| line.contains("panicked") || line.contains(r#""level":"ERROR""#);
         match said.lines().find(is_bad) {
             Some(line) => bail!("the server logged {line}"),
             None => Ok(()),
@@ -209,14 +233,22 @@ impl Server {
 ///
 /// # Errors
 /// When it does not go, or had gone before.
-pub(crate) async fn end(child: &mut Child, signal: Signal) -> anyhow::Result<()> {
-    let pid = child.id().context("the server ended by itself")?;
-    let pid = Pid::from_raw(pid.cast_signed()).context("a process ID is not 0")?;
-    kill_process(pid, signal)?;
+pub(crate) async fn end(child: &mut Child, with: Signal) -> anyhow::Result<()> {
+    signal(child, with)?;
     timeout(DEADLINE, child.wait())
         .await
         .context("the server does not end")??;
     Ok(())
+}
+
+/// Sends a process a signal.
+///
+/// # Errors
+/// When it had gone before.
+pub(crate) fn signal(child: &Child, signal: Signal) -> anyhow::Result<()> {
+    let pid = child.id().context("the process ended by itself")?;
+    let pid = Pid::from_raw(pid.cast_signed()).context("a process ID is not 0")?;
+    Ok(kill_process(pid, signal)?)
 }
 
 /// What a log has from a place on.
@@ -224,6 +256,13 @@ fn said(log: &Path, from: u64) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
     String::from_utf8_lossy(&bytes[from..]).into_owned()
+}
+
+/// The message of a log's last line.
+fn last_words(said: &str) -> String {
+    let last = json_lines(said).last();
+    let message = last.and_then(|line| line["message"].as_str().map(str::to_owned));
+    message.unwrap_or_else(|| said.to_owned())
 }
 
 fn json_lines(text: &str) -> impl Iterator<Item = Value> {

@@ -101,6 +101,7 @@ impl Recorder {
         pause(AFTERWARDS_MAX.mul_f64(rng.f64())).await;
         server.end(Signal::KILL).await?;
         server.check_log()?;
+        server.check_kept()?;
         let mut connections = Vec::new();
         while let Some(ended) = sending.join_next().await {
             connections.push(ended??);
