@@ -42,6 +42,7 @@ pub(super) struct Turn {
 /// What blocks are built with, one after the other.
 struct Tools {
     builder: BlockBuilder,
+    rows: RowsBuilder,
     groups: Groups,
     /// The group and operation of each span of the trace at hand.
     of_span: Vec<(u32, u32)>,
@@ -51,6 +52,7 @@ impl Default for Tools {
     fn default() -> Self {
         Self {
             builder: BlockBuilder::new(),
+            rows: RowsBuilder::default(),
             groups: Groups::default(),
             of_span: Vec::new(),
         }
@@ -60,6 +62,7 @@ impl Default for Tools {
 impl Tools {
     fn clear(&mut self) {
         self.builder.clear();
+        self.rows.clear();
         self.groups.clear();
     }
 }
@@ -183,7 +186,6 @@ impl Core {
         known: &mut Known,
         tools: &mut Tools,
     ) -> Result<Sealed, StorageError> {
-        let mut rows = RowsBuilder::default();
         let mut zone = Zone::new(batch.seq);
         let fragments = batch
             .traces
@@ -210,11 +212,11 @@ impl Core {
             };
             if let Ok(entry) = entry {
                 zone.add(&entry::head(&entry)?.0);
-                rows.push(trace_id, &entry);
+                tools.rows.push(trace_id, &entry);
             } else {
                 // Searches make it when they need it, or find out why it cannot be made.
                 zone.is_open = true;
-                rows.push(trace_id, &[]);
+                tools.rows.push(trace_id, &[]);
             }
         }
         let operations = tools
@@ -229,7 +231,7 @@ impl Core {
             .collect();
         Ok(Sealed {
             block: tools.builder.finish(),
-            rows: rows.finish(),
+            rows: tools.rows.finish(),
             bloom: bloom_of(&tools.builder),
             zone,
             trace_ids: batch.traces.iter().map(|trace| trace.trace_id).collect(),
@@ -306,6 +308,7 @@ fn add_spans(tools: &mut Tools, live: &LiveTrace, zone: &mut Zone) -> Result<(),
         builder,
         groups,
         of_span,
+        ..
     } = tools;
     groups.begin_trace();
     of_span.clear();

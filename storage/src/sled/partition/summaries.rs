@@ -2,6 +2,7 @@
 //! `trace ID 16 | length u32 | entry` for each, in the order of the block.
 
 use longpole_proto::TraceId;
+use zstd::bulk::Compressor;
 
 use crate::StorageError;
 
@@ -14,24 +15,42 @@ const BYTES_MAX: usize = 1 << 30;
 /// The bytes before an entry.
 const HEAD_BYTES: usize = 20;
 
-/// Rows being written.
-#[derive(Default)]
-pub(in crate::sled) struct RowsBuilder(Vec<u8>);
+/// Rows being written; used again for the next block.
+pub(in crate::sled) struct RowsBuilder {
+    rows: Vec<u8>,
+    zstd: Compressor<'static>,
+}
+
+impl Default for RowsBuilder {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            zstd: Compressor::new(ZSTD_LEVEL).expect("zstd has this level"),
+        }
+    }
+}
 
 impl RowsBuilder {
+    /// Forgets all rows.
+    pub(in crate::sled) fn clear(&mut self) {
+        self.rows.clear();
+    }
+
     /// Appends a trace's entry; an empty one is to be made by whoever needs it.
     pub(in crate::sled) fn push(&mut self, trace_id: TraceId, entry: &[u8]) {
-        self.0.extend_from_slice(trace_id.as_bytes());
+        self.rows.extend_from_slice(trace_id.as_bytes());
         let len = u32::try_from(entry.len()).expect("an entry is bounded");
-        self.0.extend_from_slice(&len.to_le_bytes());
-        self.0.extend_from_slice(entry);
+        self.rows.extend_from_slice(&len.to_le_bytes());
+        self.rows.extend_from_slice(entry);
     }
 
     /// The value to store.
-    pub(in crate::sled) fn finish(&self) -> Vec<u8> {
-        let packed =
-            zstd::bulk::compress(&self.0, ZSTD_LEVEL).expect("memory takes all that is written");
-        let len = u32::try_from(self.0.len()).expect("a block's entries are bounded");
+    pub(in crate::sled) fn finish(&mut self) -> Vec<u8> {
+        let packed = self
+            .zstd
+            .compress(&self.rows)
+            .expect("memory takes all that is written");
+        let len = u32::try_from(self.rows.len()).expect("a block's entries are bounded");
         let mut value = vec![0; 4];
         value.extend_from_slice(&len.to_le_bytes());
         value.extend_from_slice(&packed);
