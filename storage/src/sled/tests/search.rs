@@ -80,9 +80,9 @@ fn what_the_fragments_of_a_trace_have_together_is_found() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
     let engine = store.engine().expect("open");
-    // In one block, one has what the query asks for and the other not; later it is the reverse.
+    // Neither block has both.
     append_spans(&store, 1, 5, &[(1, "user", "7")]);
-    append_spans(&store, 2, 6, &[(1, "order", "8")]);
+    append_spans(&store, 2, 6, &[(1, "user", "7")]);
     close_partition(&engine);
     append_spans(&store, 1, 5, &[(2, "order", "8")]);
     append_spans(&store, 3, 7, &[(1, "order", "8")]);
