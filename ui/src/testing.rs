@@ -15,12 +15,13 @@ use longpole_proto::testing::{START, SpanBuilder, parts_of, trace_of};
 use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
 use longpole_proto::{SpanKind, Trace, TraceId, UnixNanos};
 use longpole_storage::{
-    Completion, Concern, Damage, DiskStatus, Health, Matched, MemoryStatus, Operation, Order,
-    PartitionState, PartitionStatus, RecoveryStatus, Removal, RemovalReason, RemovedStatus,
+    Cancel, Completion, Concern, Damage, DiskStatus, Health, Matched, MemoryStatus, Operation,
+    Order, PartitionState, PartitionStatus, RecoveryStatus, Removal, RemovalReason, RemovedStatus,
     Scanned, SearchRequest, SearchResult, SetAside, Stats, StorageError, Store, StoreStatus,
     StoredTrace,
 };
 use scraper::{Html, Selector};
+use tokio::sync::{Mutex, mpsc};
 use tower::ServiceExt as _;
 
 use crate::{ReceiverStatus, UiState, Urls, router};
@@ -38,6 +39,14 @@ pub(crate) struct FakeStore {
     pub(crate) status: StoreStatus,
     /// Whether every call fails.
     pub(crate) is_broken: bool,
+    /// What searches wait at.
+    pub(crate) gate: Option<Gate>,
+}
+
+/// Says that a search began, and makes it wait while somebody holds it.
+pub(crate) struct Gate {
+    pub(crate) began: mpsc::Sender<Cancel>,
+    pub(crate) held: Arc<Mutex<()>>,
 }
 
 impl FakeStore {
@@ -111,6 +120,15 @@ impl Store for FakeStore {
                 cursor: cursor.clone(),
             })?,
         };
+        if let Some(gate) = &self.gate {
+            gate.began
+                .blocking_send(request.cancel.clone())
+                .expect("the test listens");
+            drop(gate.held.blocking_lock());
+        }
+        if request.cancel.is_cancelled() {
+            return Err(StorageError::Cancelled);
+        }
         let matcher = Matcher::new(&request.query)?;
         let mut found: Vec<&TraceSummary> = self
             .summaries
