@@ -25,6 +25,9 @@ use super::entries::Snapshot;
 use super::partition::{Numbers, Partition, Zone};
 use crate::{Order, Scanned, SearchRequest, SearchResult, StorageError};
 
+/// How many traces in memory may wait to be decoded, so that a search takes little of it.
+const LIVE_OPEN_MAX: usize = 4_096;
+
 /// A search under way.
 struct Search<'a> {
     core: &'a Core,
@@ -99,6 +102,9 @@ impl Search<'_> {
                 return Ok(());
             }
             open.extend(self.look_at(trace_id, &entry.entry));
+            if open.len() == LIVE_OPEN_MAX {
+                self.verify_live(std::mem::take(&mut open))?;
+            }
         }
         self.verify_live(open)
     }

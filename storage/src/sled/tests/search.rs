@@ -1,7 +1,8 @@
 //! How little a search looks at, where it ends, and that what is removed while pages are read does
 //! no harm.
 
-use longpole_analysis::query::{Field, Op, Query, RequestField, Scope};
+use longpole_analysis::query::{Field, Op, Query, RequestField, Scope, SpanField};
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
 use super::*;
 use crate::{Cancel, Matched};
@@ -13,7 +14,10 @@ fn append_spans(store: &SledStore, trace: u8, ms: u64, spans: &[(u64, &str, &str
         let span = SpanBuilder::new(*span, "work").at(0, ms);
         span.attribute(key, *value)
     });
-    let resource_spans = to_messages(&parts_of(spans), trace_id);
+    append_message(store, to_messages(&parts_of(spans), trace_id));
+}
+
+fn append_message(store: &SledStore, resource_spans: Vec<ResourceSpans>) {
     let bytes = TracesData { resource_spans }.encode_to_vec();
     let request = ExportRequest::parse(bytes.into()).expect("an export request");
     let (sender, answer) = mpsc::sync_channel(1);
@@ -73,6 +77,52 @@ fn a_block_whose_bloom_lacks_a_value_is_not_read() {
     let scanned = result.scanned;
     assert_eq!((scanned.partitions, scanned.traces_verified), (1, 1));
     assert_eq!((scanned.blocks_read, scanned.blocks_skipped), (1, 8));
+}
+
+#[test]
+fn what_heads_labels_and_summaries_decide_is_not_decoded() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = nine_blocks(dir.path());
+    let took = |op, ms| Query::compare(RequestField::Duration, op, Duration::from_millis(ms));
+    let name = || Query::compare(SpanField::Name, Op::Eq, "work");
+    let service = Query::compare(SpanField::Service, Op::Eq, "app");
+    let root = Query::compare(RequestField::RootName, Op::Eq, "work");
+    let either = Query::Or(vec![took(Op::Lt, 3), took(Op::Ge, 8)]);
+    let cases = [
+        (Query::default(), 9),
+        (Query::And(vec![took(Op::Ge, 3), took(Op::Le, 5)]), 3),
+        (Query::And(vec![service, took(Op::Gt, 7), name()]), 2),
+        (Query::And(vec![name(), either, root.clone()]), 4),
+        (Query::negated(root), 0),
+    ];
+    for (query, n_expected) in cases {
+        let request = SearchRequest {
+            count: true,
+            ..search_for(query, 10)
+        };
+        let result = store.search(&request).expect("the store searches");
+        assert_eq!(result.matched, Matched::Exactly(n_expected), "{request:?}");
+        assert_eq!(result.requests.len() as u64, n_expected);
+        assert_eq!(result.scanned.traces_verified, 0, "{request:?}");
+    }
+}
+
+#[test]
+fn names_are_told_apart_beyond_what_labels_keep() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    let long = |last: u8| format!("{}{last}", "work ".repeat(200));
+    for trace in 1..=3 {
+        let trace_id = TraceId::new([trace; 16]).expect("not zero");
+        let parts = parts_of([SpanBuilder::new(1, &long(trace))]);
+        append_message(&store, to_messages(&parts, trace_id));
+    }
+    for _ in 0..2 {
+        let query = Query::compare(SpanField::Name, Op::Eq, long(2).as_str());
+        let result = store.search(&search_for(query, 10));
+        assert_eq!(traces_of(&result.expect("the store searches")), [2]);
+        seal_all(&store.engine().expect("open"));
+    }
 }
 
 #[test]
