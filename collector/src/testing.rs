@@ -8,8 +8,8 @@ use longpole_proto::UnixNanos;
 use longpole_proto::testing::{START, span_id, trace_id};
 use longpole_proto::wire::ExportRequest;
 use longpole_storage::{
-    Appended, Completion, Health, Operation, SearchRequest, SearchResult, Stats, StorageError,
-    Store, StoreStatus, StoredTrace,
+    Appended, Completion, Health, Matched, Operation, Scanned, SearchRequest, SearchResult, Stats,
+    StorageError, Store, StoreStatus, StoredTrace,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -105,9 +105,10 @@ impl Store for FakeStore {
     fn search(&self, _request: &SearchRequest) -> Result<SearchResult, StorageError> {
         Ok(SearchResult {
             requests: Vec::new(),
-            matched: None,
+            matched: Matched::AtLeast(0),
             complete: true,
             next: None,
+            scanned: Scanned::default(),
         })
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use longpole_analysis::query::QueryError;
+
 /// Why a store did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -92,6 +94,12 @@ pub enum StorageError {
         /// The text.
         cursor: String,
     },
+    /// A search's query cannot be matched.
+    #[error("the query cannot be used")]
+    Query(#[from] QueryError),
+    /// A search was cancelled.
+    #[error("the search was cancelled")]
+    Cancelled,
 }
 
 impl StorageError {

@@ -4,6 +4,7 @@
 //! `kill -9`, and with [`Durability::Fsync`] after a power cut.
 
 mod error;
+mod search;
 mod sled;
 mod status;
 mod store;
@@ -11,13 +12,13 @@ mod store;
 pub mod testing;
 
 pub use error::StorageError;
+pub use search::{Cancel, CancelOnDrop, Matched, Order, Scanned, SearchRequest, SearchResult};
 pub use status::{
     Concern, Damage, DiskStatus, Health, LiveStatus, MemoryStatus, PartitionState, PartitionStatus,
     RecoveryStatus, Removal, RemovalReason, RemovedStatus, SetAside, StoreStatus,
 };
 pub use store::{
-    Appended, Completion, Durability, Operation, Order, SearchRequest, SearchResult, Stats, Store,
-    StoreConfig, StoredTrace,
+    Appended, Completion, Durability, Operation, Stats, Store, StoreConfig, StoredTrace,
 };
 
 use std::sync::Arc;

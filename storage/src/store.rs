@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use longpole_analysis::TraceSummary;
 use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
 
-use crate::{Health, StorageError, StoreStatus};
+use crate::{Health, SearchRequest, SearchResult, StorageError, StoreStatus};
 
 /// When an append counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,58 +71,6 @@ pub struct StoredTrace {
     pub last_received: UnixNanos,
 }
 
-/// What to look for: requests for which all that is set holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SearchRequest {
-    /// Some span is of this service.
-    pub service: Option<String>,
-    /// Some span (of that service, when one is set) has this name.
-    pub operation: Option<String>,
-    /// The request took at least this long.
-    pub min_nanos: Option<u64>,
-    /// The request took at most this long.
-    pub max_nanos: Option<u64>,
-    /// It began at this time or later.
-    pub from: Option<UnixNanos>,
-    /// It began before this time.
-    pub to: Option<UnixNanos>,
-    /// What comes first.
-    pub order: Order,
-    /// How many to give; taken as 1 when it is less and as 1,000 when it is more.
-    pub limit: usize,
-    /// Where the last page ended: its [`SearchResult::next`].
-    pub after: Option<String>,
-    /// Whether to count all matches.
-    pub count: bool,
-}
-
-/// What comes first; ties are by trace ID, smallest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// The longest duration.
-    #[default]
-    Slowest,
-    /// The latest start.
-    Newest,
-    /// The most spans.
-    Spans,
-    /// The most errors.
-    Errors,
-}
-
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SearchResult {
-    /// The requests, in order.
-    pub requests: Vec<TraceSummary>,
-    /// How many match in all, when that was asked for or is known anyway.
-    pub matched: Option<u64>,
-    /// Whether everything stored was looked at.
-    pub complete: bool,
-    /// Where the next page begins; `None` when this is the last.
-    pub next: Option<String>,
-}
-
 /// A service's span name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Operation {
@@ -162,10 +109,12 @@ pub trait Store: Send + Sync + 'static {
     /// When the disk or engine fails, or what is stored is damaged.
     fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError>;
 
-    /// The requests that match, in the order asked for: exactly, over everything acknowledged.
+    /// The requests that match, in the order asked for: exactly, over everything acknowledged, unless
+    /// the result says that it is not complete.
     ///
     /// # Errors
-    /// As [`Self::trace`], and when the cursor is not one of this store's.
+    /// As [`Self::trace`], when the query cannot be matched, when the cursor is not one of this
+    /// store's, and when the search was cancelled.
     fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError>;
 
     /// The services that have spans, by name; at most `limit`.

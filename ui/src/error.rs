@@ -239,7 +239,9 @@ impl UiError {
 impl From<StorageError> for UiError {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Busy { .. } | StorageError::Closed => Self::Busy(error),
+            StorageError::Busy { .. } | StorageError::Closed | StorageError::Cancelled => {
+                Self::Busy(error)
+            }
             StorageError::Cursor { cursor } => Self::Parameters(vec![BadParameter::new(
                 "after",
                 &cursor,

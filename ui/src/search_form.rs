@@ -7,6 +7,7 @@ mod time;
 
 use std::time::Duration;
 
+use longpole_analysis::query::{Op, Query, RequestField, SpanField};
 use longpole_proto::UnixNanos;
 use longpole_storage::{Order, SearchRequest};
 
@@ -244,17 +245,28 @@ impl SearchForm {
             return Err(bad);
         }
         let text = |value: &String| (!value.is_empty()).then(|| value.clone());
+        let named = [
+            (SpanField::Service, &self.service),
+            (SpanField::Name, &self.op),
+        ]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(field, text)| Query::compare(field, Op::Eq, text.as_str()));
+        let took = [(Op::Ge, min_nanos), (Op::Le, max_nanos)]
+            .into_iter()
+            .filter_map(|(op, nanos)| {
+                let took = Duration::from_nanos(nanos?);
+                Some(Query::compare(RequestField::Duration, op, took))
+            });
         Ok(SearchRequest {
-            service: text(&self.service),
-            operation: text(&self.op),
-            min_nanos,
-            max_nanos,
+            query: Query::all_of(named.chain(took)),
             from,
             to,
             order,
             limit: limit.unwrap_or(LIMIT),
             after: text(&self.after),
             count: self.count == "exact",
+            ..SearchRequest::default()
         })
     }
 }

@@ -9,16 +9,19 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
+use longpole_analysis::query::Matcher;
 use longpole_analysis::{Analysis, TraceSummary};
 use longpole_proto::testing::{START, SpanBuilder, parts_of, trace_of};
 use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
 use longpole_proto::{SpanKind, Trace, TraceId, UnixNanos};
 use longpole_storage::{
-    Completion, Concern, Damage, DiskStatus, Health, MemoryStatus, Operation, Order,
-    PartitionState, PartitionStatus, RecoveryStatus, Removal, RemovalReason, RemovedStatus,
-    SearchRequest, SearchResult, SetAside, Stats, StorageError, Store, StoreStatus, StoredTrace,
+    Cancel, Completion, Concern, Damage, DiskStatus, Health, Matched, MemoryStatus, Operation,
+    Order, PartitionState, PartitionStatus, RecoveryStatus, Removal, RemovalReason, RemovedStatus,
+    Scanned, SearchRequest, SearchResult, SetAside, Stats, StorageError, Store, StoreStatus,
+    StoredTrace,
 };
 use scraper::{Html, Selector};
+use tokio::sync::{Mutex, mpsc};
 use tower::ServiceExt as _;
 
 use crate::{ReceiverStatus, UiState, Urls, router};
@@ -36,6 +39,14 @@ pub(crate) struct FakeStore {
     pub(crate) status: StoreStatus,
     /// Whether every call fails.
     pub(crate) is_broken: bool,
+    /// What searches wait at.
+    pub(crate) gate: Option<Gate>,
+}
+
+/// Says that a search began, and makes it wait while somebody holds it.
+pub(crate) struct Gate {
+    pub(crate) began: mpsc::Sender<Cancel>,
+    pub(crate) held: Arc<Mutex<()>>,
 }
 
 impl FakeStore {
@@ -81,27 +92,11 @@ impl FakeStore {
         Ok(())
     }
 
-    fn matches(&self, summary: &TraceSummary, request: &SearchRequest) -> bool {
+    fn matches(&self, matcher: &Matcher, summary: &TraceSummary, request: &SearchRequest) -> bool {
         let stored = &self.traces[&summary.trace_id];
         let parts = decode_traces(summary.trace_id, &stored.otlp).expect("encoded traces decode");
         let trace = Trace::new(summary.trace_id, parts).expect("a trace with spans");
-        let has_span = (0..trace.len()).any(|at| {
-            request
-                .service
-                .as_deref()
-                .is_none_or(|service| service == trace.service(at))
-                && request
-                    .operation
-                    .as_deref()
-                    .is_none_or(|name| *name == *trace.span(at).name)
-        });
-        has_span
-            && request
-                .min_nanos
-                .is_none_or(|min| summary.duration_nanos >= min)
-            && request
-                .max_nanos
-                .is_none_or(|max| summary.duration_nanos <= max)
+        matcher.is_match_unanalysed(&trace)
             && request.from.is_none_or(|from| summary.start >= from)
             && request.to.is_none_or(|to| summary.start < to)
     }
@@ -125,10 +120,20 @@ impl Store for FakeStore {
                 cursor: cursor.clone(),
             })?,
         };
+        if let Some(gate) = &self.gate {
+            gate.began
+                .blocking_send(request.cancel.clone())
+                .expect("the test listens");
+            drop(gate.held.blocking_lock());
+        }
+        if request.cancel.is_cancelled() {
+            return Err(StorageError::Cancelled);
+        }
+        let matcher = Matcher::new(&request.query)?;
         let mut found: Vec<&TraceSummary> = self
             .summaries
             .iter()
-            .filter(|summary| self.matches(summary, request))
+            .filter(|summary| self.matches(&matcher, summary, request))
             .collect();
         found.sort_by_key(|summary| {
             let value = match request.order {
@@ -149,9 +154,14 @@ impl Store for FakeStore {
         let end = skip + requests.len();
         Ok(SearchResult {
             requests,
-            matched: request.count.then_some(found.len() as u64),
+            matched: if request.count {
+                Matched::Exactly(found.len() as u64)
+            } else {
+                Matched::AtLeast(end as u64)
+            },
             complete: true,
             next: (end < found.len()).then(|| end.to_string()),
+            scanned: Scanned::default(),
         })
     }
 

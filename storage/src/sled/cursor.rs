@@ -31,6 +31,11 @@ impl Position {
     pub(super) fn key(&self) -> u64 {
         self.key.0
     }
+
+    /// The request.
+    pub(super) fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
 }
 
 /// Writes a place in a search of that order.

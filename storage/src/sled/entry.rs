@@ -6,6 +6,7 @@
 //! labels are bounded.
 
 use longpole_analysis::TraceSummary;
+use longpole_analysis::query::SummaryLimits;
 use longpole_proto::{Trace, UnixNanos};
 use serde::{Deserialize, Serialize};
 
@@ -54,47 +55,43 @@ pub(super) struct Labels<'a> {
     is_complete: bool,
 }
 
-/// What a search asks of a trace's names, cut as they are kept.
+/// What summaries and labels leave of a trace's names.
+pub(super) const LIMITS: SummaryLimits = SummaryLimits {
+    text_bytes_max: NAME_BYTES_MAX,
+    services_max: SUMMARY_SERVICES_MAX,
+};
+
+/// What a search asks of one span's names: either may be any.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names<'a> {
-    service: Option<&'a str>,
-    operation: Option<&'a str>,
+    pub(super) service: Option<&'a str>,
+    pub(super) name: Option<&'a str>,
 }
 
-impl<'a> Names<'a> {
-    /// The names to look for; `None` when any trace will do.
-    pub(super) fn new(service: Option<&'a str>, operation: Option<&'a str>) -> Option<Self> {
-        (service.is_some() || operation.is_some()).then(|| Self {
-            service: service.map(cut),
-            operation: operation.map(cut),
-        })
-    }
-
-    fn is_match(&self, service: &str, operations: &[&str]) -> bool {
-        self.service.is_none_or(|wanted| wanted == service)
-            && self
-                .operation
-                .is_none_or(|wanted| operations.contains(&wanted))
-    }
-
-    /// Whether a trace that is there whole has them.
-    pub(super) fn is_in(&self, trace: &Trace) -> bool {
-        trace
-            .spans()
-            .iter()
-            .enumerate()
-            .any(|(span_idx, span)| self.is_match(cut(trace.service(span_idx)), &[cut(&span.name)]))
+impl Names<'_> {
+    /// Whether an operation that has them cut may be of others.
+    fn may_be_cut(&self) -> bool {
+        [self.service, self.name]
+            .into_iter()
+            .flatten()
+            .any(|text| cut(text).len() + 3 >= NAME_BYTES_MAX)
     }
 }
 
 impl Labels<'_> {
-    /// Whether the trace has the names; `None` when it must be read to know.
+    /// Whether a span has the names; `None` when the trace must be read to know.
     pub(super) fn has(&self, names: &Names<'_>) -> Option<bool> {
-        let has = self
-            .services
-            .iter()
-            .any(|(service, operations)| names.is_match(service, operations));
-        (has || self.is_complete).then_some(has)
+        let (wanted_service, wanted_name) = (names.service.map(cut), names.name.map(cut));
+        let has = self.services.iter().any(|(service, operations)| {
+            wanted_service.is_none_or(|wanted| wanted == *service)
+                && wanted_name.is_none_or(|wanted| operations.contains(&wanted))
+        });
+        let is_sure = if has {
+            !names.may_be_cut()
+        } else {
+            self.is_complete
+        };
+        is_sure.then_some(has)
     }
 }
 
@@ -223,10 +220,10 @@ mod tests {
         super::encode(trace, TraceSummary::of(trace))
     }
 
-    fn has(entry: &[u8], service: Option<&str>, operation: Option<&str>) -> Option<bool> {
+    fn has(entry: &[u8], service: Option<&str>, name: Option<&str>) -> Option<bool> {
         let (_, behind) = head(entry).expect("intact");
         let (labels, _) = take_labels(behind).expect("intact");
-        labels.has(&Names::new(service, operation).expect("something to look for"))
+        labels.has(&Names { service, name })
     }
 
     #[test]
@@ -255,9 +252,6 @@ mod tests {
             Some(true)
         );
         assert_eq!(has(&entry, None, Some("operation number 01999")), None);
-        let names = |name| Names::new(None, Some(name)).expect("something to look for");
-        assert!(names("operation number 01999").is_in(&trace));
-        assert!(!names("operation number 02001").is_in(&trace));
     }
 
     #[test]
@@ -271,7 +265,9 @@ mod tests {
         assert!(entry.len() < 64 << 10, "{} bytes", entry.len());
         let summary = summary(&entry).expect("intact");
         assert_eq!(summary.root_operation, "ü".repeat(NAME_BYTES_MAX / 2));
-        assert_eq!(has(&entry, None, Some(&long)), Some(true));
+        assert_eq!(has(&entry, None, Some(&long)), None, "it may be another");
+        assert_eq!(has(&entry, None, Some(&long[2..])), None);
+        assert_eq!(has(&entry, None, Some("ü")), None, "not all are there");
     }
 
     proptest! {

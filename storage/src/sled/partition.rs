@@ -272,6 +272,16 @@ impl Partition {
         Rows::read(&value)
     }
 
+    /// A block's bloom, not yet checked.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub(super) fn bloom(&self, block: u32) -> Result<Vec<u8>, StorageError> {
+        let place = self.places(block)?.bloom;
+        let db = self.handle.db()?;
+        self.handle.unless_engine_fails(db.blooms.get(place))
+    }
+
     fn places(&self, block: u32) -> Result<Places, StorageError> {
         let places = self.places.read().get(block as usize).copied();
         places.ok_or_else(|| StorageError::Damaged {

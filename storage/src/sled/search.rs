@@ -1,61 +1,46 @@
 //! Finds requests: over the traces in memory and the blocks, in an order that lets most blocks be
 //! left out by their zones once a page is full.
+//!
+//! What matches is told as cheaply as can be ([`plan`]); traces that must be decoded for it are, of
+//! each block those that come first before the others ([`verify`]), until the page is full or the
+//! limits of a search's work are reached.
 
-use std::collections::BinaryHeap;
+mod page;
+mod plan;
+mod verify;
+
+use std::cmp::Reverse;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use longpole_proto::TraceId;
 
-use super::core::{Core, read_trace};
-use super::cursor::{self, Position};
+use self::page::{Candidate, Page};
+use self::plan::{Plan, Verdict};
+use super::bloom::Bloom;
+use super::core::Core;
+use super::cursor::Position;
 use super::entries::Snapshot;
-use super::entry::{self, Head, Names};
 use super::partition::{Numbers, Partition, Zone};
-use crate::{Order, SearchRequest, SearchResult, StorageError};
+use crate::{Order, Scanned, SearchRequest, SearchResult, StorageError};
 
-/// The most requests one search gives.
-pub(super) const LIMIT_MAX: usize = 1_000;
-
-/// A request that matches; the greatest is the one that comes last.
-struct Candidate {
-    position: Position,
-    entry: Vec<u8>,
-}
-
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.position == other.position
-    }
-}
-
-impl Eq for Candidate {}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.position.cmp(&other.position)
-    }
-}
+/// How many traces in memory may wait to be decoded, so that a search takes little of it.
+const LIVE_OPEN_MAX: usize = 4_096;
 
 /// A search under way.
 struct Search<'a> {
     core: &'a Core,
     request: &'a SearchRequest,
-    names: Option<Names<'a>>,
-    after: Option<Position>,
-    limit: usize,
+    plan: Plan,
     snapshot: &'a Snapshot,
-    page: BinaryHeap<Candidate>,
-    matched: u64,
-    is_last_page: bool,
+    page: Page,
+    scanned: Scanned,
+    /// When it must end, by the store's clock.
+    end: Duration,
     is_complete: bool,
-    /// Whether a block was left out that may have matches.
-    is_cut_short: bool,
+    /// Whether it reached the limits of its work.
+    is_stopped: bool,
 }
 
 /// A block to look into.
@@ -65,204 +50,225 @@ struct BlockRef<'a> {
     zone: &'a Zone,
 }
 
+impl BlockRef<'_> {
+    /// The least and the greatest key of its traces in an order.
+    fn keys(&self, order: Order) -> (u64, u64) {
+        if self.zone.is_open {
+            return (0, u64::MAX);
+        }
+        let key = |numbers| key_of(numbers, order);
+        (key(&self.zone.least), key(&self.zone.greatest))
+    }
+}
+
 impl Core {
     /// Searches everything taken in so far.
     ///
     /// # Errors
-    /// When a partition cannot be read or the cursor is none of a search in this order.
+    /// When a partition cannot be read, the query cannot be matched, the cursor is none of a search in
+    /// this order, or the search was cancelled.
     pub(super) fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {
-        let after =
-            match &request.after {
-                None => None,
-                Some(text) => Some(cursor::decode(text, request.order).ok_or_else(|| {
-                    StorageError::Cursor {
-                        cursor: text.clone(),
-                    }
-                })?),
-            };
+        let plan = Plan::new(request)?;
+        let page = Page::new(request)?;
         let snapshot = self.snapshot()?;
-        let limit = request.limit.clamp(1, LIMIT_MAX);
-        let lost = self
-            .n_lost_partitions
-            .load(std::sync::atomic::Ordering::Relaxed);
+        let lost = self.n_lost_partitions.load(Ordering::Relaxed);
+        let now = self.settings.clock.elapsed();
         let mut search = Search {
             core: self,
             request,
-            names: Names::new(request.service.as_deref(), request.operation.as_deref()),
-            after,
-            limit,
+            plan,
             snapshot: &snapshot,
-            page: BinaryHeap::with_capacity(limit + 1),
-            matched: 0,
-            is_last_page: true,
+            page,
+            scanned: Scanned::default(),
+            end: now.saturating_add(self.settings.search_time_max),
             is_complete: lost == 0,
-            is_cut_short: false,
+            is_stopped: false,
         };
-        for (&trace_id, entry) in &snapshot.live {
-            search.look_at(trace_id, &entry.entry)?;
-        }
+        search.look_at_live()?;
         search.look_into_blocks()?;
         search.finish()
     }
 }
 
 impl Search<'_> {
+    fn look_at_live(&mut self) -> Result<(), StorageError> {
+        let snapshot = self.snapshot;
+        let mut open = Vec::new();
+        for (&trace_id, entry) in &snapshot.live {
+            if self.must_stop()? {
+                return Ok(());
+            }
+            open.extend(self.look_at(trace_id, &entry.entry));
+            if open.len() == LIVE_OPEN_MAX {
+                self.verify_live(std::mem::take(&mut open))?;
+            }
+        }
+        self.verify_live(open)
+    }
+
     fn look_into_blocks(&mut self) -> Result<(), StorageError> {
+        let order = self.request.order;
         let snapshot = self.snapshot;
         let mut blocks: Vec<BlockRef<'_>> = Vec::new();
         for view in snapshot.view.partitions() {
-            for (block, zone) in (0..).zip(&*view.zones) {
-                if zone.is_open || may_match(zone, self.request) {
-                    blocks.push(BlockRef {
-                        partition: &view.partition,
-                        block,
-                        zone,
-                    });
-                }
-            }
+            let before = blocks.len();
+            let all = (0..).zip(&*view.zones).map(|(block, zone)| BlockRef {
+                partition: &view.partition,
+                block,
+                zone,
+            });
+            blocks.extend(all.filter(|of| self.plan.may_match_zone(of.zone)));
+            let n_blocks = blocks.len() - before;
+            self.scanned.partitions += u64::from(n_blocks > 0);
+            self.scanned.blocks_skipped += (view.zones.len() - n_blocks) as u64;
         }
-        let greatest = |zone: &Zone| {
-            if zone.is_open {
-                u64::MAX
-            } else {
-                key_of(&zone.greatest, self.request.order)
-            }
-        };
         blocks.sort_by_key(|of| {
             let place = (of.partition.number(), of.block);
-            std::cmp::Reverse((greatest(of.zone), place))
+            Reverse((of.keys(order).1, place))
         });
         for of in &blocks {
-            if !self.request.count && self.is_full_above(greatest(of.zone)) {
-                self.is_cut_short = true;
-                self.is_last_page = false;
-                break;
+            let (least, greatest) = of.keys(order);
+            if !self.page.wants_between(least, greatest) {
+                self.page.leave_out();
+                self.scanned.blocks_skipped += 1;
+                continue;
+            }
+            if self.must_stop()? {
+                return Ok(());
             }
             self.look_into(of)?;
         }
         Ok(())
     }
 
-    /// Whether the page is full of requests that come before all whose number is `greatest`.
-    fn is_full_above(&self, greatest: u64) -> bool {
-        // One more than the page has says that there is a next one.
-        !self.is_last_page
-            && self
-                .page
-                .peek()
-                .is_some_and(|last| last.position.key() > greatest)
-    }
-
     fn look_into(&mut self, of: &BlockRef<'_>) -> Result<(), StorageError> {
         let number = of.partition.number();
-        let rows = match of.partition.rows(of.block) {
-            Ok(rows) => rows,
-            Err(StorageError::Damaged { .. }) => {
-                self.is_complete = false;
-                return Ok(());
-            }
-            Err(_) if of.partition.is_broken() => {
-                self.is_complete = false;
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        // Traces with earlier fragments may have there what this block lacks.
+        let may_whole_match = !self.plan.asks_blooms || self.bloom_passes(of)?;
+        if !may_whole_match && of.zone.late.is_empty() {
+            self.scanned.blocks_skipped += 1;
+            return Ok(());
+        }
+        let Some(rows) = self.unless_damaged(of.partition, of.partition.rows(of.block))? else {
+            return Ok(());
         };
+        self.scanned.blocks_read += 1;
+        let snapshot = self.snapshot;
+        let mut open = Vec::new();
         for row in rows.iter() {
             let trace_id = row.trace_id;
             // What is in memory has a newer entry.
-            if self.snapshot.live.contains_key(&trace_id) {
-                continue;
-            }
-            let view = &self.snapshot.view;
-            if !view.is_newest(trace_id, number, of.block) {
+            if snapshot.live.contains_key(&trace_id)
+                || !snapshot.view.is_newest(trace_id, number, of.block)
+                || !(may_whole_match || of.zone.late(trace_id).is_some())
+            {
                 continue;
             }
             if row.entry.is_empty() {
-                let entry = self.core.missing_entry(trace_id, number, of.block, view)?;
-                self.look_at(trace_id, &entry.entry)?;
+                let view = &snapshot.view;
+                let made = self.core.missing_entry(trace_id, number, of.block, view)?;
+                open.extend(self.look_at(trace_id, &made.entry));
             } else {
-                self.look_at(trace_id, row.entry)?;
+                open.extend(self.look_at(trace_id, row.entry));
             }
         }
-        Ok(())
+        self.verify_block(of, open)
     }
 
-    fn look_at(&mut self, trace_id: TraceId, entry: &[u8]) -> Result<(), StorageError> {
-        let Ok((head, behind_head)) = entry::head(entry) else {
-            self.is_complete = false;
-            return Ok(());
+    /// Whether a trace may match that is in this block only.
+    fn bloom_passes(&mut self, of: &BlockRef<'_>) -> Result<bool, StorageError> {
+        let bloom = of.partition.bloom(of.block);
+        let Some(bytes) = self.unless_damaged(of.partition, bloom)? else {
+            return Ok(true);
         };
-        if !is_in_range(&head, self.request) {
-            return Ok(());
-        }
-        if let Some(names) = &self.names {
-            match self.has_names(trace_id, behind_head, names) {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(StorageError::Damaged { .. } | StorageError::TooLarge { .. }) => {
-                    self.is_complete = false;
-                    return Ok(());
+        // A damaged one knows nothing; the block itself tells.
+        Ok(Bloom::read(&bytes).map_or(true, |bloom| {
+            self.plan.may_match_blooms(Some(of.zone), &[bloom])
+        }))
+    }
+
+    /// Takes a trace in if it matches; gives it back when it must be decoded to know.
+    fn look_at(&mut self, trace_id: TraceId, entry: &[u8]) -> Option<Candidate> {
+        let position =
+            |numbers: &Numbers| Position::new(key_of(numbers, self.request.order), trace_id);
+        match self.plan.judge(entry) {
+            Ok(Verdict::No) => None,
+            Ok(Verdict::Match(numbers)) => {
+                let position = position(&numbers);
+                self.page.add(position, entry);
+                None
+            }
+            Ok(Verdict::Open(numbers)) => {
+                let position = position(&numbers);
+                if self.page.wants(position) {
+                    return Some(Candidate {
+                        position,
+                        entry: entry.to_vec(),
+                    });
                 }
-                Err(error) => return Err(error),
+                self.page.leave_out();
+                None
+            }
+            Err(_) => {
+                self.is_complete = false;
+                None
             }
         }
-        self.matched += 1;
-        let position = Position::new(key_of(&head.numbers(), self.request.order), trace_id);
-        if self.after.is_some_and(|after| position <= after) {
-            return Ok(());
-        }
-        let is_full = self.page.len() == self.limit;
-        if is_full
-            && self
-                .page
-                .peek()
-                .is_some_and(|last| last.position < position)
-        {
-            self.is_last_page = false;
-            return Ok(());
-        }
-        self.page.push(Candidate {
-            position,
-            entry: entry.to_vec(),
-        });
-        if is_full {
-            self.page.pop();
-            self.is_last_page = false;
-        }
-        Ok(())
     }
 
-    fn has_names(
-        &self,
-        trace_id: TraceId,
-        behind_head: &[u8],
-        names: &Names<'_>,
-    ) -> Result<bool, StorageError> {
-        if let Some(has) = entry::take_labels(behind_head)?.0.has(names) {
-            return Ok(has);
+    /// What was read, or `None` when it is damaged, which the result will say.
+    ///
+    /// # Errors
+    /// When reading failed for another reason.
+    fn unless_damaged<T>(
+        &mut self,
+        partition: &Partition,
+        read: Result<T, StorageError>,
+    ) -> Result<Option<T>, StorageError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(StorageError::Damaged { .. } | StorageError::TooLarge { .. }) => {
+                self.is_complete = false;
+                Ok(None)
+            }
+            Err(_) if partition.is_broken() => {
+                self.is_complete = false;
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        let (chunks, view) = {
-            let state = self.core.state.lock();
-            (state.chunks(trace_id), state.view.clone())
-        };
-        let trace = read_trace(trace_id, &chunks, &view)?.outline()?;
-        Ok(names.is_in(&trace))
     }
 
-    fn finish(self) -> Result<SearchResult, StorageError> {
-        let order = self.request.order;
-        let page = self.page.into_sorted_vec();
-        let last = page.last().map(|candidate| candidate.position);
+    /// Whether the limits of its work are reached.
+    ///
+    /// # Errors
+    /// When nobody waits for it any more.
+    fn must_stop(&mut self) -> Result<bool, StorageError> {
+        if self.request.cancel.is_cancelled() {
+            return Err(StorageError::Cancelled);
+        }
+        let settings = &self.core.settings;
+        self.is_stopped = self.is_stopped
+            || self.scanned.bytes >= settings.search_bytes_max
+            || settings.clock.elapsed() > self.end;
+        Ok(self.is_stopped)
+    }
+
+    fn finish(mut self) -> Result<SearchResult, StorageError> {
+        if self.is_stopped {
+            self.page.cut_short();
+        }
+        let is_complete = self.is_complete && !self.is_stopped;
+        if !is_complete {
+            self.page.leave_out();
+        }
+        let filled = self.page.finish()?;
         Ok(SearchResult {
-            requests: page
-                .iter()
-                .map(|candidate| entry::summary(&candidate.entry))
-                .collect::<Result<_, _>>()?,
-            matched: (!self.is_cut_short).then_some(self.matched),
-            complete: self.is_complete,
-            next: last
-                .filter(|_| !self.is_last_page)
-                .map(|last| cursor::encode(last, order)),
+            requests: filled.requests,
+            matched: filled.matched,
+            complete: is_complete,
+            next: filled.next,
+            scanned: self.scanned,
         })
     }
 }
@@ -274,27 +280,4 @@ fn key_of(numbers: &Numbers, order: Order) -> u64 {
         Order::Spans => numbers.n_spans,
         Order::Errors => numbers.n_errors,
     }
-}
-
-fn may_match(zone: &Zone, request: &SearchRequest) -> bool {
-    let (least, greatest) = (&zone.least, &zone.greatest);
-    request
-        .min_nanos
-        .is_none_or(|min| greatest.duration_nanos >= min)
-        && request
-            .max_nanos
-            .is_none_or(|max| least.duration_nanos <= max)
-        && request.from.is_none_or(|from| greatest.start >= from.0)
-        && request.to.is_none_or(|to| least.start < to.0)
-}
-
-fn is_in_range(head: &Head, request: &SearchRequest) -> bool {
-    request
-        .min_nanos
-        .is_none_or(|min| head.duration_nanos >= min)
-        && request
-            .max_nanos
-            .is_none_or(|max| head.duration_nanos <= max)
-        && request.from.is_none_or(|from| head.start >= from)
-        && request.to.is_none_or(|to| head.start < to)
 }

@@ -46,6 +46,10 @@ pub(crate) struct Settings {
     pub(crate) checkpoint_interval: Duration,
     /// How often it is looked whether the data directory becomes too large.
     pub(crate) room_interval: Duration,
+    /// How long a search may take, from when it has the traces in memory.
+    pub(crate) search_time_max: Duration,
+    /// How many bytes of spans a search may decode.
+    pub(crate) search_bytes_max: u64,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -73,6 +77,8 @@ impl Settings {
             free_percent_min: 5,
             checkpoint_interval: Duration::from_secs(2),
             room_interval: Duration::from_millis(100),
+            search_time_max: Duration::from_secs(10),
+            search_bytes_max: 2 << 30,
             clock: Arc::new(SystemClock {
                 start: Instant::now(),
             }),

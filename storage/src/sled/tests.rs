@@ -1,4 +1,5 @@
 mod room;
+mod search;
 mod status;
 
 use std::fs;

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use longpole_analysis::query::Query;
 use longpole_proto::TraceId;
 use longpole_proto::testing::SpanBuilder;
 use longpole_storage::testing::{Fault, FaultyDisk};
-use longpole_storage::{Durability, StorageError};
+use longpole_storage::{Durability, SearchRequest, StorageError};
 use tempfile::TempDir;
 
 use crate::batches::{
@@ -205,6 +206,17 @@ fn a_flipped_bit_in_any_file_costs_at_most_what_is_reported() {
                 }
             }
             let result = store.search(&everything()).expect("the store searches");
+            // Every span has it, and is decoded for it.
+            let any_word = SearchRequest {
+                query: Query::Word(String::new()),
+                ..everything()
+            };
+            let decoded = store.search(&any_word).expect("the store searches");
+            assert!(
+                !decoded.complete || decoded.requests == result.requests,
+                "{} at {place}/3: not all are found, and nothing said",
+                path.display()
+            );
             let is_reported =
                 !result.complete || store.stats().expect("the store counts").n_damaged > 0;
             n_reported += u32::from(is_reported);

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use longpole_analysis::query::{Op, Query, RequestField, SpanField};
 use longpole_proto::testing::{MS, SpanBuilder, parts_of};
 use longpole_proto::wire::ExportRequest;
 use longpole_proto::{SpanKind, UnixNanos};
-use longpole_storage::{Operation, Order, SearchRequest, StorageError, Store};
+use longpole_storage::{Matched, Operation, Order, SearchRequest, StorageError, Store};
 use tempfile::TempDir;
 
 use crate::Open;
@@ -74,7 +76,7 @@ pub(crate) fn a_request_sent_twice_is_one_trace(open: Open) {
             append(store, one_span(id(1), 5)).expect("acknowledged");
         }
         let result = store.search(&everything()).expect("the store searches");
-        assert_eq!(result.matched, Some(1));
+        assert_eq!(result.matched, Matched::Exactly(1));
         assert_eq!(result.requests[0].n_spans, 1);
     });
 }
@@ -114,12 +116,12 @@ pub(crate) fn a_late_root_lengthens_the_request(open: Open) {
         );
         assert_eq!(after.services, ["db", "web"]);
         let slow = SearchRequest {
-            min_nanos: Some(50 * MS),
+            query: Query::compare(RequestField::Duration, Op::Ge, Duration::from_millis(50)),
             ..everything()
         };
         assert_eq!(found(store, &slow), [id(1)]);
         let fast = SearchRequest {
-            max_nanos: Some(10 * MS),
+            query: Query::compare(RequestField::Duration, Op::Le, Duration::from_millis(10)),
             ..everything()
         };
         assert_eq!(found(store, &fast), []);
@@ -168,12 +170,12 @@ pub(crate) fn a_huge_trace_comes_back_whole(open: Open) {
             20_000_u64.wrapping_mul(0x9e37_79b9_7f4a_7c15)
         );
         let with_last = SearchRequest {
-            operation: Some(last),
+            query: Query::compare(SpanField::Name, Op::Eq, last.as_str()),
             ..everything()
         };
         assert_eq!(found(store, &with_last), [id(1)]);
         let with_none = SearchRequest {
-            operation: Some("call 0 of 0".into()),
+            query: Query::compare(SpanField::Name, Op::Eq, "call 0 of 0"),
             ..everything()
         };
         assert_eq!(found(store, &with_none), []);
@@ -246,8 +248,11 @@ pub(crate) fn an_operation_belongs_to_its_service(open: Open) {
         append(store, request_of(id(2), spans("shop", "web"))).expect("acknowledged");
         let search = |service: Option<&str>, operation: Option<&str>| {
             let request = SearchRequest {
-                service: service.map(str::to_owned),
-                operation: operation.map(str::to_owned),
+                query: Query::all_of(
+                    [(SpanField::Service, service), (SpanField::Name, operation)]
+                        .into_iter()
+                        .filter_map(|(field, text)| Some(Query::compare(field, Op::Eq, text?))),
+                ),
                 ..everything()
             };
             found(store, &request)

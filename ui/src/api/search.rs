@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::TraceSummary;
 use longpole_proto::{SpanId, TraceId};
-use longpole_storage::SearchResult;
+use longpole_storage::{Cancel, SearchResult};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -102,6 +102,9 @@ pub(crate) async fn search(
     State(site): State<Site>,
     Pairs(pairs): Pairs,
 ) -> Result<Response, UiError> {
+    let cancel = Cancel::default();
+    // Dropped with this future, when the client is gone.
+    let _guard = cancel.drop_guard();
     let result: SearchResult = site
         .read(move |site| {
             let (form, mut bad) = SearchForm::read(pairs);
@@ -109,14 +112,15 @@ pub(crate) async fn search(
                 .request(site.now())
                 .map_err(|more| bad.extend(more))
                 .ok();
-            let request = request
+            let mut request = request
                 .filter(|_| bad.is_empty())
                 .ok_or(UiError::Parameters(bad))?;
+            request.cancel = cancel;
             Ok(site.state.store.search(&request)?)
         })
         .await?;
     answer(&Found {
-        matched: result.matched,
+        matched: result.matched.exactly(),
         complete: result.complete,
         next: result.next.as_deref(),
         requests: result.requests.iter().map(Request::from).collect(),

@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use http::{StatusCode, header};
 use insta::{assert_json_snapshot, assert_snapshot};
 use longpole_proto::testing::{self, SpanBuilder};
 use longpole_proto::wire::decode_traces;
 use longpole_proto::{SpanKind, Trace};
+use tokio::sync::{Mutex, mpsc};
 
-use crate::testing::{FakeStore, ask, eventful, get, site, site_at, trace_with_id};
+use crate::testing::{FakeStore, Gate, ask, eventful, get, site, site_at, trace_with_id};
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
@@ -47,6 +50,27 @@ async fn a_search_has_the_contracts_shape() {
     assert_eq!(rest["matched"], serde_json::Value::Null, "not asked for");
     assert_eq!(rest["next"], serde_json::Value::Null);
     assert_eq!(rest["requests"][0]["rootOperation"], "tick");
+}
+
+#[tokio::test]
+async fn a_search_ends_when_its_client_is_gone() {
+    for uri in ["/", "/api/v1/search"] {
+        let (began, mut searches) = mpsc::channel(1);
+        let held = Arc::new(Mutex::new(()));
+        let mut store = FakeStore::with([checkout()]);
+        store.gate = Some(Gate {
+            began,
+            held: Arc::clone(&held),
+        });
+        let site = site_at("", store);
+        let _held = held.lock().await;
+        let client = tokio::spawn(async move { get(&site, uri).await });
+        let cancel = searches.recv().await.expect("a search");
+        assert!(!cancel.is_cancelled(), "{uri}");
+        client.abort();
+        client.await.expect_err("it is gone");
+        assert!(cancel.is_cancelled(), "{uri}");
+    }
 }
 
 #[tokio::test]

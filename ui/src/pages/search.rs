@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use longpole_storage::SearchResult;
+use longpole_storage::{Cancel, SearchResult};
 
 use crate::ReceiverStatus;
 use crate::error::{BadParameter, UiError};
@@ -72,6 +72,9 @@ pub(crate) async fn page(
     State(site): State<Site>,
     Pairs(pairs): Pairs,
 ) -> Result<Response, UiError> {
+    let cancel = Cancel::default();
+    // Dropped with this future, when the client is gone.
+    let _guard = cancel.drop_guard();
     site.read(move |site| {
         let (form, mut bad) = SearchForm::read(pairs);
         let request = form
@@ -85,6 +88,7 @@ pub(crate) async fn page(
             }
             Some(mut request) => {
                 request.count = true;
+                request.cancel = cancel;
                 let result = match site.state.store.search(&request).map_err(UiError::from) {
                     Ok(result) => result,
                     Err(UiError::Parameters(bad)) => {
@@ -116,7 +120,7 @@ fn found(
         .unwrap_or_default();
     let heading = match result {
         None => "This search is not understood".to_owned(),
-        Some(result) => heading(form, requests.len(), result.matched),
+        Some(result) => heading(form, requests.len(), result.matched.exactly()),
     };
     let page = SearchPage {
         frame: site.frame("Requests"),

@@ -28,16 +28,17 @@ fn what_is_filled_in_becomes_a_search() {
     assert_eq!(
         request,
         SearchRequest {
-            service: Some("gateway".to_owned()),
-            operation: Some("POST /checkout".to_owned()),
-            min_nanos: Some(300_000_000),
-            max_nanos: Some(2_000_000_000),
+            query: Query::And(vec![
+                Query::compare(SpanField::Service, Op::Eq, "gateway"),
+                Query::compare(SpanField::Name, Op::Eq, "POST /checkout"),
+                Query::compare(RequestField::Duration, Op::Ge, Duration::from_millis(300)),
+                Query::compare(RequestField::Duration, Op::Le, Duration::from_secs(2)),
+            ]),
             from: Some(UnixNanos(NOW.0 - 3_600_000_000_000)),
             to: Some(UnixNanos(1_795_311_600_000_000_000)),
             order: Order::Errors,
             limit: 50,
-            after: None,
-            count: false,
+            ..SearchRequest::default()
         }
     );
 }

@@ -1,0 +1,176 @@
+//! The page of a search: what comes first of all that was found so far.
+
+use std::collections::BinaryHeap;
+
+use longpole_analysis::TraceSummary;
+
+use crate::sled::cursor::{self, Position};
+use crate::sled::entry;
+use crate::{Matched, Order, SearchRequest, StorageError};
+
+/// The most requests one search gives.
+const LIMIT_MAX: usize = 1_000;
+
+/// A request with its entry; the greatest is the one that comes last.
+pub(super) struct Candidate {
+    pub(super) position: Position,
+    pub(super) entry: Vec<u8>,
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.position == other.position
+    }
+}
+
+impl Eq for Candidate {}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.position.cmp(&other.position)
+    }
+}
+
+/// The page being filled.
+pub(super) struct Page {
+    order: Order,
+    limit: usize,
+    after: Option<Position>,
+    /// Whether all matches are wanted, not only those that have a place on it.
+    counts: bool,
+    found: BinaryHeap<Candidate>,
+    matched: u64,
+    /// Whether something was left out that may match.
+    is_lower_bound: bool,
+    is_last: bool,
+}
+
+/// A page that is full, or all there is.
+pub(super) struct Filled {
+    pub(super) requests: Vec<TraceSummary>,
+    pub(super) matched: Matched,
+    pub(super) next: Option<String>,
+}
+
+impl Page {
+    /// An empty page of a search.
+    ///
+    /// # Errors
+    /// When the cursor is none of a search in this order.
+    pub(super) fn new(request: &SearchRequest) -> Result<Self, StorageError> {
+        let after = request.after.as_ref().map(|text| {
+            cursor::decode(text, request.order).ok_or_else(|| StorageError::Cursor {
+                cursor: text.clone(),
+            })
+        });
+        let limit = request.limit.clamp(1, LIMIT_MAX);
+        Ok(Self {
+            order: request.order,
+            limit,
+            after: after.transpose()?,
+            counts: request.count,
+            found: BinaryHeap::with_capacity(limit + 1),
+            matched: 0,
+            is_lower_bound: false,
+            is_last: true,
+        })
+    }
+
+    /// Whether it matters that a request at this place matches.
+    pub(super) fn wants(&self, position: Position) -> bool {
+        self.counts || (!self.is_before(position) && !self.is_full_before(position))
+    }
+
+    /// Whether it matters that a request matches whose key is none of these and lies between them.
+    pub(super) fn wants_between(&self, least: u64, greatest: u64) -> bool {
+        // Of the keys at the ends trace ids decide.
+        let is_before = self.after.is_some_and(|after| least > after.key());
+        let is_behind = !self.is_last
+            && self.found.len() == self.limit
+            && self
+                .found
+                .peek()
+                .is_some_and(|last| last.position.key() > greatest);
+        self.counts || !(is_before || is_behind)
+    }
+
+    /// Notes that something was left out that may match but is not on this page.
+    pub(super) fn leave_out(&mut self) {
+        self.is_lower_bound = true;
+    }
+
+    /// Notes that not all was looked at.
+    pub(super) fn cut_short(&mut self) {
+        self.is_lower_bound = true;
+        self.is_last = false;
+    }
+
+    /// Takes in a request that matches.
+    pub(super) fn add(&mut self, position: Position, entry: &[u8]) {
+        self.matched += 1;
+        if self.is_before(position) {
+            return;
+        }
+        let is_full = self.found.len() == self.limit;
+        if is_full {
+            self.is_last = false;
+            if self
+                .found
+                .peek()
+                .is_some_and(|last| last.position < position)
+            {
+                return;
+            }
+            self.found.pop();
+        }
+        self.found.push(Candidate {
+            position,
+            entry: entry.to_vec(),
+        });
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// When an entry is damaged.
+    pub(super) fn finish(self) -> Result<Filled, StorageError> {
+        let found = self.found.into_sorted_vec();
+        let last = found.last().map(|candidate| candidate.position);
+        Ok(Filled {
+            requests: found
+                .iter()
+                .map(|candidate| entry::summary(&candidate.entry))
+                .collect::<Result<_, _>>()?,
+            matched: if self.is_lower_bound {
+                Matched::AtLeast(self.matched)
+            } else {
+                Matched::Exactly(self.matched)
+            },
+            next: last
+                .filter(|_| !self.is_last)
+                .map(|last| cursor::encode(last, self.order)),
+        })
+    }
+
+    /// Whether it was on an earlier page.
+    fn is_before(&self, position: Position) -> bool {
+        self.after.is_some_and(|after| position <= after)
+    }
+
+    /// Whether the page is full of requests that come before this one. One more than it has says
+    /// that there is a next one.
+    fn is_full_before(&self, position: Position) -> bool {
+        !self.is_last
+            && self.found.len() == self.limit
+            && self
+                .found
+                .peek()
+                .is_some_and(|last| last.position < position)
+    }
+}

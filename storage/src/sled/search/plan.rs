@@ -1,0 +1,301 @@
+//! What a search looks at, cheapest first: zones and blooms say which blocks have nothing, heads,
+//! labels and summaries which traces match; only what they leave open is decoded.
+
+use longpole_analysis::query::{
+    Field, Matcher, MayHave, Necessary, Needs, Op, Query, QueryError, RequestField, Scope,
+    SpanField,
+};
+
+use crate::sled::bloom::{Bloom, Key};
+use crate::sled::entry::{self, Head, LIMITS, Labels, Names};
+use crate::sled::partition::{Numbers, Zone};
+use crate::{SearchRequest, StorageError};
+
+/// A query made ready, and what of it can be told without decoding traces.
+///
+/// Conditions on the request that stand beside all else are taken out of the query: those on the
+/// numbers a head has become ranges, the others are judged by the summary. What is left is of spans.
+pub(super) struct Plan {
+    /// The whole query.
+    pub(super) matcher: Matcher,
+    /// Whether blooms can say no.
+    pub(super) asks_blooms: bool,
+    starts: (u64, Option<u64>),
+    ranges: Vec<Range>,
+    /// What a summary is asked: what is neither in `ranges` nor in `spans`.
+    judged: Option<Matcher>,
+    spans: Spans,
+}
+
+/// A number of the request must lie in this range, both ends included.
+struct Range {
+    field: RequestField,
+    least: u64,
+    greatest: u64,
+}
+
+/// What must hold on a span.
+enum Spans {
+    /// Nothing.
+    Any,
+    /// One has the names.
+    Named {
+        service: Option<String>,
+        name: Option<String>,
+    },
+    /// More than labels tell; `judged` is the whole query.
+    Decoded,
+}
+
+/// What an entry says of its trace.
+pub(super) enum Verdict {
+    Match(Numbers),
+    No,
+    /// The trace must be decoded to know.
+    Open(Numbers),
+}
+
+impl Plan {
+    /// The plan of a search.
+    ///
+    /// # Errors
+    /// When its query cannot be matched.
+    pub(super) fn new(request: &SearchRequest) -> Result<Self, QueryError> {
+        let matcher = Matcher::new(&request.query)?;
+        let mut plan = Self {
+            asks_blooms: asks_attributes(matcher.necessary()),
+            matcher,
+            starts: (
+                request.from.map_or(0, |from| from.0),
+                request.to.map(|to| to.0),
+            ),
+            ranges: Vec::new(),
+            judged: None,
+            spans: Spans::Any,
+        };
+        let mut judged = Vec::new();
+        let mut conjuncts = Vec::new();
+        flatten(&request.query, &mut conjuncts);
+        for query in conjuncts {
+            plan.take(query, &mut judged)?;
+        }
+        plan.judged = match plan.spans {
+            Spans::Decoded => Some(plan.matcher.clone()),
+            _ if judged.is_empty() => None,
+            _ => Some(Matcher::new(&Query::all_of(judged))?),
+        };
+        Ok(plan)
+    }
+
+    fn take(&mut self, query: &Query, judged: &mut Vec<Query>) -> Result<(), QueryError> {
+        let matcher = Matcher::new(query)?;
+        match (query, matcher.necessary()) {
+            // Of a lone comparison what is necessary is all there is to it.
+            (
+                Query::Compare {
+                    field: Field::Request(of),
+                    ..
+                },
+                &Necessary::Number {
+                    field,
+                    least,
+                    greatest,
+                },
+            ) if *of == field && HEAD_NUMBERS.contains(of) => {
+                self.ranges.push(Range {
+                    field,
+                    least,
+                    greatest,
+                });
+            }
+            (
+                Query::Compare {
+                    field: Field::Span(SpanField::Service | SpanField::Name),
+                    op: Op::Eq,
+                    ..
+                },
+                Necessary::Operation { service, name },
+            ) => self.take_names(service.clone(), name.clone()),
+            _ if matcher.needs() == Needs::Summary => judged.push(query.clone()),
+            _ => self.spans = Spans::Decoded,
+        }
+        Ok(())
+    }
+
+    fn take_names(&mut self, new_service: Option<String>, new_name: Option<String>) {
+        self.spans = match std::mem::replace(&mut self.spans, Spans::Decoded) {
+            Spans::Any => Spans::Named {
+                service: new_service,
+                name: new_name,
+            },
+            Spans::Named { service, name }
+                if !(service.is_some() && new_service.is_some()
+                    || name.is_some() && new_name.is_some()) =>
+            {
+                Spans::Named {
+                    service: service.or(new_service),
+                    name: name.or(new_name),
+                }
+            }
+            Spans::Named { .. } | Spans::Decoded => Spans::Decoded,
+        };
+    }
+
+    /// Whether a block with this zone may have a match.
+    pub(super) fn may_match_zone(&self, zone: &Zone) -> bool {
+        let (from, to) = self.starts;
+        let may_start = zone.is_open
+            || (zone.greatest.start >= from && to.is_none_or(|to| zone.least.start < to));
+        may_start && self.matcher.necessary().may_hold(&OfZone(zone))
+    }
+
+    /// Whether traces may match of which these blooms have all attributes.
+    pub(super) fn may_match_blooms(&self, zone: Option<&Zone>, blooms: &[Bloom<'_>]) -> bool {
+        let of_blooms = OfBlooms { zone, blooms };
+        self.matcher.necessary().may_hold(&of_blooms)
+    }
+
+    /// What an entry says of its trace.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(super) fn judge(&self, entry: &[u8]) -> Result<Verdict, StorageError> {
+        let (head, behind) = entry::head(entry)?;
+        let numbers = head.numbers();
+        if !self.is_in_ranges(&numbers) {
+            return Ok(Verdict::No);
+        }
+        let has_spans = match &self.spans {
+            Spans::Any => Some(true),
+            Spans::Named { service, name } => entry::take_labels(behind)?.0.has(&Names {
+                service: service.as_deref(),
+                name: name.as_deref(),
+            }),
+            Spans::Decoded => {
+                let labels = entry::take_labels(behind)?.0;
+                let of_entry = OfEntry { head, labels };
+                // The whole query is judged below.
+                Some(self.matcher.necessary().may_hold(&of_entry))
+            }
+        };
+        if has_spans == Some(false) {
+            return Ok(Verdict::No);
+        }
+        let is_judged = match &self.judged {
+            None => Some(true),
+            Some(judged) => judged.judge_summary(&entry::summary(entry)?, LIMITS),
+        };
+        Ok(match (has_spans, is_judged) {
+            (_, Some(false)) => Verdict::No,
+            (Some(true), Some(true)) => Verdict::Match(numbers),
+            _ => Verdict::Open(numbers),
+        })
+    }
+
+    fn is_in_ranges(&self, numbers: &Numbers) -> bool {
+        let (from, to) = self.starts;
+        numbers.start >= from
+            && to.is_none_or(|to| numbers.start < to)
+            && self.ranges.iter().all(|range| {
+                number_of(numbers, range.field)
+                    .is_none_or(|number| (range.least..=range.greatest).contains(&number))
+            })
+    }
+}
+
+/// Finds what must hold together. Recurses as deep as the query, which is bounded.
+fn flatten<'a>(query: &'a Query, conjuncts: &mut Vec<&'a Query>) {
+    match query {
+        Query::And(queries) => queries.iter().for_each(|query| flatten(query, conjuncts)),
+        query => conjuncts.push(query),
+    }
+}
+
+fn asks_attributes(necessary: &Necessary) -> bool {
+    match necessary {
+        Necessary::All(parts) | Necessary::Any(parts) => parts.iter().any(asks_attributes),
+        Necessary::Attribute { .. } | Necessary::Key { .. } => true,
+        _ => false,
+    }
+}
+
+/// The numbers that heads and zones have.
+const HEAD_NUMBERS: [RequestField; 4] = [
+    RequestField::Duration,
+    RequestField::Start,
+    RequestField::Spans,
+    RequestField::Errors,
+];
+
+/// One of [`HEAD_NUMBERS`]; `None` for others.
+fn number_of(numbers: &Numbers, field: RequestField) -> Option<u64> {
+    match field {
+        RequestField::Duration => Some(numbers.duration_nanos),
+        RequestField::Start => Some(numbers.start),
+        RequestField::Spans => Some(numbers.n_spans),
+        RequestField::Errors => Some(numbers.n_errors),
+        _ => None,
+    }
+}
+
+/// What a zone says of its traces.
+struct OfZone<'a>(&'a Zone);
+
+impl MayHave for OfZone<'_> {
+    fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
+        let Self(zone) = self;
+        if zone.is_open {
+            return true;
+        }
+        let ends = (
+            number_of(&zone.least, field),
+            number_of(&zone.greatest, field),
+        );
+        match ends {
+            (Some(zone_least), Some(zone_greatest)) => {
+                zone_least <= greatest && least <= zone_greatest
+            }
+            _ => true,
+        }
+    }
+}
+
+/// What the blooms of all blocks with some traces' spans say of them; none of them says nothing.
+struct OfBlooms<'a> {
+    zone: Option<&'a Zone>,
+    blooms: &'a [Bloom<'a>],
+}
+
+impl MayHave for OfBlooms<'_> {
+    fn attribute(&self, _: Scope, key: &str, value: &str) -> bool {
+        let item = Key::new(key.as_bytes()).item(value.as_bytes());
+        self.blooms.iter().any(|bloom| bloom.may_have(item))
+    }
+
+    fn key(&self, _: Scope, key: &str) -> bool {
+        let item = Key::new(key.as_bytes()).alone();
+        self.blooms.iter().any(|bloom| bloom.may_have(item))
+    }
+
+    fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
+        self.zone
+            .is_none_or(|zone| OfZone(zone).number(field, least, greatest))
+    }
+}
+
+/// What an entry says of its trace.
+struct OfEntry<'a> {
+    head: Head,
+    labels: Labels<'a>,
+}
+
+impl MayHave for OfEntry<'_> {
+    fn operation(&self, service: Option<&str>, name: Option<&str>) -> bool {
+        self.labels.has(&Names { service, name }) != Some(false)
+    }
+
+    fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
+        number_of(&self.head.numbers(), field)
+            .is_none_or(|number| (least..=greatest).contains(&number))
+    }
+}

@@ -1,0 +1,177 @@
+//! Decodes traces of which their summaries do not say whether they match.
+
+use std::collections::HashMap;
+
+use longpole_analysis::query::Needs;
+use longpole_proto::wire::decode_traces;
+use longpole_proto::{Trace, TraceId};
+
+use super::page::Candidate;
+use super::{BlockRef, Search};
+use crate::StorageError;
+use crate::sled::block::Block;
+use crate::sled::bloom::Bloom;
+use crate::sled::core::read_trace;
+use crate::sled::traces::{TraceBuilder, outline};
+
+impl Search<'_> {
+    /// Takes in those of the traces in memory that match.
+    ///
+    /// # Errors
+    /// When a partition cannot be read or the search was cancelled.
+    pub(super) fn verify_live(&mut self, mut open: Vec<Candidate>) -> Result<(), StorageError> {
+        open.sort_unstable();
+        for candidate in &open {
+            if self.must_stop()? {
+                return Ok(());
+            }
+            if !self.wants(candidate) {
+                continue;
+            }
+            let trace_id = candidate.position.trace_id();
+            // What came since may be in it: then the answer is a newer one.
+            let (chunks, view) = {
+                let state = self.core.state.lock();
+                (state.chunks(trace_id), state.view.clone())
+            };
+            let read = read_trace(trace_id, &chunks, &view);
+            self.verify_read(candidate, read)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in those of a block's traces that match.
+    ///
+    /// # Errors
+    /// When a partition cannot be read or the search was cancelled.
+    pub(super) fn verify_block(
+        &mut self,
+        of: &BlockRef<'_>,
+        mut open: Vec<Candidate>,
+    ) -> Result<(), StorageError> {
+        open.sort_unstable();
+        open.retain(|candidate| self.wants(candidate));
+        let mut decoded = self.decode_block(of, &open)?;
+        for candidate in &open {
+            if self.must_stop()? {
+                return Ok(());
+            }
+            let trace_id = candidate.position.trace_id();
+            if !self.wants(candidate) {
+                continue;
+            }
+            if of.zone.late(trace_id).is_some() {
+                if self.fragments_may_match(trace_id)? {
+                    let read = read_trace(trace_id, &[], &self.snapshot.view);
+                    self.verify_read(candidate, read)?;
+                }
+            } else if let Some(spans) = decoded.remove(&trace_id) {
+                self.verify(candidate, &spans);
+            } else {
+                self.is_complete = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it still matters that a candidate matches; if not, that is noted.
+    fn wants(&mut self, candidate: &Candidate) -> bool {
+        let wants = self.page.wants(candidate.position);
+        if !wants {
+            self.page.leave_out();
+        }
+        wants
+    }
+
+    /// The spans of those candidates that are in this block only.
+    fn decode_block(
+        &mut self,
+        of: &BlockRef<'_>,
+        open: &[Candidate],
+    ) -> Result<HashMap<TraceId, Vec<u8>>, StorageError> {
+        let mut wanted: Vec<TraceId> = open
+            .iter()
+            .map(|candidate| candidate.position.trace_id())
+            .filter(|&trace_id| of.zone.late(trace_id).is_none())
+            .collect();
+        if wanted.is_empty() {
+            return Ok(HashMap::new());
+        }
+        wanted.sort_unstable();
+        let read = of.partition.block(of.block);
+        let Some(bytes) = self.unless_damaged(of.partition, read)? else {
+            return Ok(HashMap::new());
+        };
+        let decoded = Block::open(&bytes).and_then(|block| {
+            let fragments: Vec<_> = block
+                .fragments()
+                .iter()
+                .filter(|fragment| wanted.binary_search(&fragment.trace_id).is_ok())
+                .copied()
+                .collect();
+            let spans = block.traces(&fragments)?;
+            let trace_ids = fragments.iter().map(|fragment| fragment.trace_id);
+            Ok(trace_ids.zip(spans).collect())
+        });
+        Ok(decoded.unwrap_or_else(|error| {
+            tracing::warn!(%error, block = of.block, "a block cannot be read");
+            HashMap::new()
+        }))
+    }
+
+    /// Whether a trace may match as far as the blooms of its blocks tell together.
+    fn fragments_may_match(&mut self, trace_id: TraceId) -> Result<bool, StorageError> {
+        if !self.plan.asks_blooms {
+            return Ok(true);
+        }
+        let mut values = Vec::new();
+        for fragment in self.snapshot.view.fragments(trace_id)? {
+            let read = fragment.partition.bloom(fragment.block);
+            let Some(value) = self.unless_damaged(&fragment.partition, read)? else {
+                return Ok(true);
+            };
+            values.push(value);
+        }
+        let blooms: Result<Vec<Bloom<'_>>, _> =
+            values.iter().map(|value| Bloom::read(value)).collect();
+        Ok(blooms.map_or(true, |blooms| self.plan.may_match_blooms(None, &blooms)))
+    }
+
+    fn verify_read(
+        &mut self,
+        candidate: &Candidate,
+        read: Result<TraceBuilder, StorageError>,
+    ) -> Result<(), StorageError> {
+        match read.map(TraceBuilder::finish) {
+            Ok(Some(trace)) => self.verify(candidate, &trace.otlp),
+            // It was removed meanwhile.
+            Ok(None) => {}
+            Err(StorageError::Damaged { .. } | StorageError::TooLarge { .. }) => {
+                self.is_complete = false;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Takes a candidate with these spans in if it matches.
+    fn verify(&mut self, candidate: &Candidate, spans: &[u8]) {
+        self.scanned.traces_verified += 1;
+        self.scanned.bytes += spans.len() as u64;
+        let trace_id = candidate.position.trace_id();
+        let matcher = &self.plan.matcher;
+        let trace = match matcher.needs() {
+            Needs::Summary | Needs::Outline => outline(trace_id, spans).ok(),
+            Needs::Trace => decode_traces(trace_id, spans)
+                .ok()
+                .and_then(|parts| Trace::new(trace_id, parts)),
+        };
+        match trace {
+            None => self.is_complete = false,
+            Some(trace) if matcher.is_match_unanalysed(&trace) => {
+                self.page.add(candidate.position, &candidate.entry);
+            }
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! How little a search looks at, where it ends, and that what is removed while pages are read does
+//! no harm.
+
+use longpole_analysis::query::{Field, Op, Query, RequestField, Scope, SpanField};
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+
+use super::*;
+use crate::{Cancel, Matched};
+
+/// Appends spans of a trace, each with its number and these attributes, and lasting `ms`.
+fn append_spans(store: &SledStore, trace: u8, ms: u64, spans: &[(u64, &str, &str)]) {
+    let trace_id = TraceId::new([trace; 16]).expect("not zero");
+    let spans = spans.iter().map(|(span, key, value)| {
+        let span = SpanBuilder::new(*span, "work").at(0, ms);
+        span.attribute(key, *value)
+    });
+    append_message(store, to_messages(&parts_of(spans), trace_id));
+}
+
+fn append_message(store: &SledStore, resource_spans: Vec<ResourceSpans>) {
+    let bytes = TracesData { resource_spans }.encode_to_vec();
+    let request = ExportRequest::parse(bytes.into()).expect("an export request");
+    let (sender, answer) = mpsc::sync_channel(1);
+    let done = move |result: Result<_, _>| sender.send(result).expect("the test waits");
+    let received = store.engine().expect("open").core.settings.clock.now();
+    store.append(request, received, Box::new(done));
+    let answer = answer.recv().expect("every append is answered");
+    answer.expect("acknowledged");
+}
+
+fn attribute(key: &str, value: &str) -> Query {
+    Query::compare(Field::attribute(Scope::Any, key), Op::Eq, value)
+}
+
+/// What must be decoded to know.
+fn word(word: &str) -> Query {
+    Query::Word(word.to_owned())
+}
+
+fn search_for(query: Query, limit: usize) -> SearchRequest {
+    SearchRequest {
+        query,
+        limit,
+        ..SearchRequest::default()
+    }
+}
+
+/// Which traces were found, by the byte their IDs repeat.
+fn traces_of(result: &SearchResult) -> Vec<u8> {
+    let requests = result.requests.iter();
+    requests.map(|of| of.trace_id.as_bytes()[0]).collect()
+}
+
+/// A store with the traces 1 to 9, one to a block, of so many milliseconds; `user` is their number.
+fn nine_blocks(dir: &Path) -> (SledStore, Arc<ManualClock>) {
+    let (store, clock) = at_rest(dir, &FaultyDisk::new());
+    for trace in 1..=9 {
+        append_spans(
+            &store,
+            trace,
+            trace.into(),
+            &[(1, "user", &trace.to_string())],
+        );
+        seal_all(&store.engine().expect("open"));
+    }
+    (store, clock)
+}
+
+#[test]
+fn a_block_whose_bloom_lacks_a_value_is_not_read() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = nine_blocks(dir.path());
+    let result = store.search(&search_for(attribute("user", "4"), 10));
+    let result = result.expect("the store searches");
+    assert_eq!((traces_of(&result), result.complete), (vec![4], true));
+    assert_eq!(result.matched, Matched::Exactly(1));
+    let scanned = result.scanned;
+    assert_eq!((scanned.partitions, scanned.traces_verified), (1, 1));
+    assert_eq!((scanned.blocks_read, scanned.blocks_skipped), (1, 8));
+}
+
+#[test]
+fn what_heads_labels_and_summaries_decide_is_not_decoded() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = nine_blocks(dir.path());
+    let took = |op, ms| Query::compare(RequestField::Duration, op, Duration::from_millis(ms));
+    let name = || Query::compare(SpanField::Name, Op::Eq, "work");
+    let service = Query::compare(SpanField::Service, Op::Eq, "app");
+    let root = Query::compare(RequestField::RootName, Op::Eq, "work");
+    let either = Query::Or(vec![took(Op::Lt, 3), took(Op::Ge, 8)]);
+    let cases = [
+        (Query::default(), 9),
+        (Query::And(vec![took(Op::Ge, 3), took(Op::Le, 5)]), 3),
+        (Query::And(vec![service, took(Op::Gt, 7), name()]), 2),
+        (Query::And(vec![name(), either, root.clone()]), 4),
+        (Query::negated(root), 0),
+    ];
+    for (query, n_expected) in cases {
+        let request = SearchRequest {
+            count: true,
+            ..search_for(query, 10)
+        };
+        let result = store.search(&request).expect("the store searches");
+        assert_eq!(result.matched, Matched::Exactly(n_expected), "{request:?}");
+        assert_eq!(result.requests.len() as u64, n_expected);
+        assert_eq!(result.scanned.traces_verified, 0, "{request:?}");
+    }
+}
+
+#[test]
+fn names_are_told_apart_beyond_what_labels_keep() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    let long = |last: u8| format!("{}{last}", "work ".repeat(200));
+    for trace in 1..=3 {
+        let trace_id = TraceId::new([trace; 16]).expect("not zero");
+        let parts = parts_of([SpanBuilder::new(1, &long(trace))]);
+        append_message(&store, to_messages(&parts, trace_id));
+    }
+    for _ in 0..2 {
+        let query = Query::compare(SpanField::Name, Op::Eq, long(2).as_str());
+        let result = store.search(&search_for(query, 10));
+        assert_eq!(traces_of(&result.expect("the store searches")), [2]);
+        seal_all(&store.engine().expect("open"));
+    }
+}
+
+#[test]
+fn what_the_fragments_of_a_trace_have_together_is_found() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    let engine = store.engine().expect("open");
+    // Neither block has both.
+    append_spans(&store, 1, 5, &[(1, "user", "7")]);
+    append_spans(&store, 2, 6, &[(1, "user", "7")]);
+    close_partition(&engine);
+    append_spans(&store, 1, 5, &[(2, "order", "8")]);
+    append_spans(&store, 3, 7, &[(1, "order", "8")]);
+    seal_all(&engine);
+    append_spans(&store, 4, 8, &[(1, "user", "7"), (2, "order", "8")]);
+    let some = |key, value| Query::some_span(attribute(key, value));
+    let both = Query::And(vec![some("user", "7"), some("order", "8")]);
+    for _ in 0..2 {
+        let result = store.search(&search_for(both.clone(), 10));
+        let result = result.expect("the store searches");
+        assert_eq!((traces_of(&result), result.complete), (vec![4, 1], true));
+        assert_eq!(result.matched, Matched::Exactly(2));
+        seal_all(&engine);
+    }
+}
+
+#[test]
+fn a_full_page_needs_no_more_and_says_that_there_may_be() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = nine_blocks(dir.path());
+    let mut request = search_for(word("work"), 2);
+    let first = store.search(&request).expect("the store searches");
+    assert_eq!((traces_of(&first), first.complete), (vec![9, 8], true));
+    assert_eq!(first.matched, Matched::AtLeast(3));
+    assert_eq!(first.scanned.traces_verified, 3);
+    request.after = first.next;
+    let second = store.search(&request).expect("the store searches");
+    assert_eq!((traces_of(&second), second.complete), (vec![7, 6], true));
+    assert_eq!(second.matched, Matched::AtLeast(3));
+    request.count = true;
+    let counted = store.search(&request).expect("the store searches");
+    assert_eq!(traces_of(&counted), [7, 6]);
+    assert_eq!(counted.matched, Matched::Exactly(9));
+    assert_eq!(counted.scanned.traces_verified, 9);
+}
+
+#[test]
+fn a_search_ends_at_the_limits_of_its_work_and_says_so() {
+    /// A clock that a tick goes by of whenever somebody looks.
+    struct Ticking(Mutex<Duration>);
+
+    impl Clock for Ticking {
+        fn elapsed(&self) -> Duration {
+            let mut elapsed = self.0.lock();
+            *elapsed += Duration::from_millis(1);
+            *elapsed
+        }
+
+        fn now(&self) -> UnixNanos {
+            UnixNanos(1)
+        }
+    }
+
+    let dir = TempDir::new().expect("a directory");
+    drop(nine_blocks(dir.path()));
+    let limits: [fn(&mut Settings); 2] = [
+        |settings| settings.search_bytes_max = 1,
+        |settings| {
+            settings.clock = Arc::new(Ticking(Mutex::default()));
+            settings.search_time_max = Duration::from_millis(3);
+        },
+    ];
+    for limit in limits {
+        let store = open_with(dir.path(), &FaultyDisk::new(), |settings| {
+            settings.clock = Arc::new(ManualClock::default());
+            settings.retention = Duration::MAX;
+            limit(settings);
+        });
+        let result = store.search(&search_for(word("work"), 5));
+        let result = result.expect("the store searches");
+        assert!(!result.complete);
+        assert!(result.requests.len() < 5, "{:?}", result.requests);
+        let n_found = result.requests.len() as u64;
+        assert_eq!(result.matched, Matched::AtLeast(n_found));
+        assert_eq!(result.scanned.traces_verified, n_found);
+        assert!(n_found >= 1, "it did some work");
+    }
+}
+
+#[test]
+fn a_search_nobody_waits_for_ends() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = nine_blocks(dir.path());
+    let request = search_for(word("work"), 5);
+    let cancel: Cancel = request.cancel.clone();
+    let guard = cancel.drop_guard();
+    assert!(store.search(&request).is_ok());
+    drop(guard);
+    let result = store.search(&request);
+    assert!(matches!(result, Err(StorageError::Cancelled)), "{result:?}");
+}
+
+#[test]
+fn a_query_that_cannot_be_matched_is_refused() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    for query in [
+        Query::pattern(Field::attribute(Scope::Any, "user"), "("),
+        Query::compare(RequestField::Duration, Op::Gt, "long"),
+    ] {
+        let result = store.search(&search_for(query, 5));
+        assert!(matches!(result, Err(StorageError::Query(_))), "{result:?}");
+    }
+}
+
+#[test]
+fn pages_go_on_where_they_were_while_spans_arrive_and_old_ones_are_removed() {
+    let dir = TempDir::new().expect("a directory");
+    let clock = Arc::new(ManualClock::default());
+    let store = open_with(dir.path(), &FaultyDisk::new(), |settings| {
+        settings.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        settings.checkpoint_interval = HOUR;
+        settings.room_interval = HOUR;
+        settings.retention = HOUR;
+    });
+    let engine = store.engine().expect("open");
+    // Odd ones are old: each kind in a partition of its own.
+    for is_old in [true, false] {
+        for trace in (1..=10_u8).filter(|trace| (trace % 2 == 1) == is_old) {
+            append_spans(&store, trace, trace.into(), &[(1, "user", "7")]);
+        }
+        close_partition(&engine);
+        clock.advance(HOUR * 2 / 3);
+    }
+    for query in [attribute("user", "7"), word("work"), Query::default()] {
+        let mut request = search_for(query, 3);
+        let first = store.search(&request).expect("the store searches");
+        assert_eq!(traces_of(&first)[..2], [10, 9][..]);
+        request.after = first.next;
+        let second = store.search(&request).expect("the store searches");
+        assert_eq!(traces_of(&second), [7, 6, 5]);
+    }
+    let mut request = search_for(attribute("user", "7"), 3);
+    request.after = store.search(&request).expect("the store searches").next;
+    engine.keeper.retain().expect("the disk is fine");
+    // One before the cursor, one behind it.
+    append_spans(&store, 20, 9, &[(1, "user", "7")]);
+    append_spans(&store, 21, 3, &[(1, "user", "7")]);
+    for expected in [vec![6, 4, 21], vec![2]] {
+        let page = store.search(&request).expect("the store searches");
+        assert_eq!((traces_of(&page), page.complete), (expected, true));
+        request.after = page.next;
+    }
+    assert_eq!(request.after, None);
+}
