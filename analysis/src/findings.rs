@@ -105,6 +105,14 @@ impl Facts<'_> {
 /// The same call under one parent, again and again: the N+1 query.
 fn repeated_calls(facts: &Facts<'_>) -> Vec<Finding> {
     let trace = facts.trace;
+    let mut n_awaited = vec![0_usize; trace.len()];
+    let awaited_by = |at: usize| trace.parent(at).filter(|_| facts.awaited[at]);
+    for parent in (0..trace.len()).filter_map(awaited_by) {
+        n_awaited[parent] += 1;
+    }
+    if n_awaited.iter().all(|&n| n < REPEATED_CALLS_MIN) {
+        return Vec::new();
+    }
     // Critical time before each position, so that a subtree's is one subtraction.
     let mut before = Vec::with_capacity(trace.len() + 1);
     before.push(0_u64);
@@ -115,11 +123,6 @@ fn repeated_calls(facts: &Facts<'_>) -> Vec<Finding> {
         let subtree = trace.subtree(at);
         before[subtree.end] - before[subtree.start]
     };
-    let mut n_awaited = vec![0_usize; trace.len()];
-    let awaited_by = |at: usize| trace.parent(at).filter(|_| facts.awaited[at]);
-    for parent in (0..trace.len()).filter_map(awaited_by) {
-        n_awaited[parent] += 1;
-    }
     let mut calls: HashMap<(usize, usize, &str), Vec<usize>, RandomState> = HashMap::default();
     for at in 0..trace.len() {
         if let Some(parent) =

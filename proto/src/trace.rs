@@ -15,7 +15,7 @@ mod forest;
 mod tests;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -65,9 +65,33 @@ pub struct Trace {
     depths: Vec<u32>,
     roots: Vec<usize>,
     request_root: usize,
-    /// The spans by ID; of those that share one, a server first, then the first.
-    by_id: Vec<u32>,
+    by_id: ById,
     n_duplicates: u64,
+}
+
+/// The spans by ID, sorted when somebody asks first; of those that share one, a server first, then the
+/// first.
+#[derive(Debug, Clone, Default)]
+struct ById(OnceLock<Vec<u32>>);
+
+impl ById {
+    fn of(&self, spans: &[Span]) -> &[u32] {
+        self.0.get_or_init(|| {
+            let mut by_id: Vec<u32> = (0_u32..).zip(spans).map(|(at, _)| at).collect();
+            by_id.sort_unstable_by_key(|&at| {
+                let span = &spans[at as usize];
+                (span.span_id, span.kind != SpanKind::Server, at)
+            });
+            by_id
+        })
+    }
+}
+
+impl PartialEq for ById {
+    /// The spans say it all.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Trace {
@@ -111,12 +135,6 @@ impl Trace {
             .filter(|&at| forest.attachments[at] != Attachment::Child)
             .collect();
         let request_root = request_root(&spans, &roots, &forest.attachments);
-        // The server of a shared ID owns it.
-        let mut by_id: Vec<u32> = (0_u32..).zip(&spans).map(|(at, _)| at).collect();
-        by_id.sort_unstable_by_key(|&at| {
-            let span = &spans[at as usize];
-            (span.span_id, span.kind != SpanKind::Server, at)
-        });
         let trace = Self {
             id,
             spans,
@@ -130,7 +148,7 @@ impl Trace {
             depths: forest.depths,
             roots,
             request_root,
-            by_id,
+            by_id: ById::default(),
             n_duplicates,
         };
         Some((trace, forest.order))
@@ -213,9 +231,10 @@ impl Trace {
 
     /// The span with an ID; where a client and a server share it, the server.
     pub fn find(&self, span_id: SpanId) -> Option<usize> {
+        let by_id = self.by_id.of(&self.spans);
         let id_of = |&at: &u32| self.spans[at as usize].span_id;
-        let first = self.by_id.partition_point(|at| id_of(at) < span_id);
-        let found = self.by_id.get(first).filter(|&at| id_of(at) == span_id)?;
+        let first = by_id.partition_point(|at| id_of(at) < span_id);
+        let found = by_id.get(first).filter(|&at| id_of(at) == span_id)?;
         Some(*found as usize)
     }
 
