@@ -18,6 +18,8 @@
 //! `docs/disk-format.md` has the bytes.
 
 mod apply;
+#[cfg(any(test, feature = "testing"))]
+pub mod bench;
 mod block;
 mod budget;
 mod core;
