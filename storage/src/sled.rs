@@ -19,14 +19,9 @@
 
 mod apply;
 mod aside;
+#[cfg(any(test, feature = "testing"))]
+pub mod bench;
 mod block;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "blocks do not name their items yet, nor do searches ask"
-    )
-)]
 mod bloom;
 mod budget;
 mod core;

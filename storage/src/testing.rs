@@ -1,4 +1,5 @@
-//! A disk whose operations fail when told to, for the tests of what a store does then.
+//! A disk whose operations fail when told to, for the tests of what a store does then; and what the
+//! benches reach.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,6 +14,8 @@ use crate::sled::SledStore;
 use crate::sled::files::{AppendFile, Files, OsFiles, Room};
 use crate::sled::settings::Settings;
 use crate::{StorageError, Store, StoreConfig};
+
+pub use crate::sled::bench;
 
 /// How a file operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

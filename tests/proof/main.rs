@@ -1,5 +1,5 @@
 //! Proofs on the real binary that take longer than a test may. `tests/run proof` builds both and runs
-//! one; `tests/proof/README.md` says what each of them shows.
+//! one; `tests/README.md` says what each of them shows.
 
 mod check;
 mod exporter;

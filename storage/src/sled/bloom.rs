@@ -111,6 +111,7 @@ impl<'a> Bloom<'a> {
     }
 
     /// What to store of a block whose items are not known.
+    #[cfg(test)]
     pub(super) fn unknown() -> Vec<u8> {
         with_crc([])
     }
