@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::WORKLOAD;
 use crate::exporter::{Exporter, Outcome};
@@ -16,6 +17,10 @@ use crate::server::Server;
 use crate::workload::Source;
 
 const SENDERS: usize = 6;
+
+/// How often each sender sends: the server looks at the disk every 2 s, and what is stored meanwhile must
+/// be far less than what it keeps free.
+const PACE: Duration = Duration::from_millis(25);
 
 /// How long a sender waits when it is refused.
 const COME_BACK: Duration = Duration::from_millis(50);
@@ -139,7 +144,10 @@ async fn send(
     shared: Arc<Shared>,
 ) -> anyhow::Result<()> {
     let mut again = None;
+    let mut ticks = interval(PACE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shared.is_over.load(Ordering::SeqCst) {
+        ticks.tick().await;
         shared.n_under_way.fetch_add(1, Ordering::SeqCst);
         if shared.is_held.load(Ordering::SeqCst) {
             shared.n_under_way.fetch_sub(1, Ordering::SeqCst);
