@@ -1,3 +1,4 @@
+mod retention;
 mod room;
 mod search;
 mod status;
