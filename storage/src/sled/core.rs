@@ -357,7 +357,7 @@ pub(super) fn read_trace(
     let mut trace = TraceBuilder::new(trace_id);
     for fragment in view.fragments(trace_id)? {
         match fragment.read(&mut trace) {
-            Err(_) if fragment.partition.is_broken() => {}
+            Err(_) if fragment.partition.is_lost() => {}
             result => result?,
         }
     }

@@ -186,6 +186,12 @@ impl Partition {
         self.handle.is_broken()
     }
 
+    /// Whether what it has is there no more. Of one that is broken but not closed the log has all:
+    /// who reads it gets the error, not an answer that lacks something.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_closed() && self.is_broken()
+    }
+
     /// Gives it up: it is not opened any more.
     pub(super) fn abandon(&self) {
         self.handle.abandon();

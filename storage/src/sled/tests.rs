@@ -261,6 +261,21 @@ fn a_trace_that_waits_while_others_are_sealed_is_in_the_log_until_it_is() {
 }
 
 #[test]
+fn what_the_active_partition_has_and_cannot_give_is_not_said_to_be_missing() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    let engine = store.engine().expect("open");
+    append_to(&store, 1, 1, UnixNanos(1));
+    seal_all(&engine);
+    assert_eq!(n_of(&store, 1), 1);
+    let view = engine.core.state.lock().view.clone();
+    // As when its database met a full disk.
+    view.active().expect("there is one").partition.abandon();
+    let trace_id = TraceId::new([1; 16]).expect("not zero");
+    assert!(store.trace(trace_id).is_err());
+}
+
+#[test]
 fn partitions_go_when_their_newest_span_is_too_old() {
     let dir = TempDir::new().expect("a directory");
     let (store, clock) = at_rest(dir.path(), &FaultyDisk::new());

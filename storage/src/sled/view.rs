@@ -174,11 +174,11 @@ impl View {
         let mut fragments = Vec::new();
         for view in &*self.partitions {
             // Later blocks have later sequences, save after a partition was made anew.
-            if !view.zones.iter().rev().any(|zone| zone.seq >= seq) || view.partition.is_broken() {
+            if !view.zones.iter().rev().any(|zone| zone.seq >= seq) || view.partition.is_lost() {
                 continue;
             }
             let blocks = match view.partition.blocks_of(trace_id) {
-                Err(_) if view.partition.is_broken() => continue,
+                Err(_) if view.partition.is_lost() => continue,
                 result => result?,
             };
             for block in blocks {
