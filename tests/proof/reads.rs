@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context as _, ensure};
-use longpole_tests::Client;
 use longpole_tests::spans::spans_of;
+use longpole_tests::{Client, Reply};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use parking_lot::Mutex;
 use prost::Message as _;
@@ -71,14 +71,7 @@ async fn trace(
     };
     let path = format!("/api/v1/traces/{trace:032x}");
     let headers = [("accept", "application/x-protobuf")];
-    let reply = client.try_get(&path, &headers).await;
-    let reply = reply.with_context(|| format!("{path} was not answered"))?;
-    ensure!(
-        reply.status == 200,
-        "{path}: {} {}",
-        reply.status,
-        reply.text()
-    );
+    let reply = get(client, &path, &headers).await?;
     let found = TracesData::decode(reply.body)?;
     // What was sent meanwhile may be there as well.
     let mut record = shared.ledger.lock().record(trace);
@@ -93,14 +86,7 @@ async fn search(client: &Client, shared: &Shared, rng: &mut fastrand::Rng) -> an
     let sort = ["slowest", "newest", "spans", "errors"][rng.usize(0..4)];
     let service = workload::service(rng);
     let path = format!("/api/v1/search?service={service}&sort={sort}&limit=20");
-    let reply = client.try_get(&path, &[]).await;
-    let reply = reply.with_context(|| format!("{path} was not answered"))?;
-    ensure!(
-        reply.status == 200,
-        "{path}: {} {}",
-        reply.status,
-        reply.text()
-    );
+    let reply = get(client, &path, &[]).await?;
     let found = reply.json();
     ensure!(found["complete"] == true, "{path} is not complete");
     for request in found["requests"].as_array().into_iter().flatten() {
@@ -112,4 +98,17 @@ async fn search(client: &Client, shared: &Shared, rng: &mut fastrand::Rng) -> an
         );
     }
     Ok(())
+}
+
+/// Gets a path that must be answered well.
+async fn get(client: &Client, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<Reply> {
+    let reply = client.try_get(path, headers).await;
+    let reply = reply.with_context(|| format!("{path} was not answered"))?;
+    ensure!(
+        reply.status == 200,
+        "{path}: {} {}",
+        reply.status,
+        reply.text()
+    );
+    Ok(reply)
 }

@@ -63,7 +63,7 @@ impl MemoryEntry {
             }
         });
         Self {
-            entry: entry::encode(trace, TraceSummary::of(trace)),
+            entry: entry::encode(trace, TraceSummary::of(trace)).1,
             operations: operations.collect(),
         }
     }

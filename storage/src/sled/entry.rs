@@ -95,8 +95,8 @@ impl Labels<'_> {
     }
 }
 
-/// Makes the entry of a trace, which has this summary.
-pub(super) fn encode(trace: &Trace, summary: TraceSummary) -> Vec<u8> {
+/// Makes the entry of a trace, which has this summary, and gives its head as well.
+pub(super) fn encode(trace: &Trace, summary: TraceSummary) -> (Head, Vec<u8>) {
     let summary = bounded(summary);
     let head = Head {
         duration_nanos: summary.duration_nanos,
@@ -113,7 +113,7 @@ pub(super) fn encode(trace: &Trace, summary: TraceSummary) -> Vec<u8> {
     ] {
         entry.extend(record.expect("a record of numbers and texts can be written"));
     }
-    entry
+    (head, entry)
 }
 
 /// Reads an entry's head, and gives what is behind it.
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     fn encode(trace: &Trace) -> Vec<u8> {
-        super::encode(trace, TraceSummary::of(trace))
+        super::encode(trace, TraceSummary::of(trace)).1
     }
 
     fn has(entry: &[u8], service: Option<&str>, name: Option<&str>) -> Option<bool> {

@@ -20,7 +20,7 @@ use self::groups::Groups;
 use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts, Value};
 use super::bloom::{Bloom, Key};
 use super::core::{Batch, Core};
-use super::entry::{self, cut};
+use super::entry::{self, Head, cut};
 use super::io_error;
 use super::live::{LiveTrace, Take};
 use super::operations::Known;
@@ -210,8 +210,8 @@ impl Core {
                     what: format!("trace {trace_id} has too many fragments"),
                 }),
             };
-            if let Ok(entry) = entry {
-                zone.add(&entry::head(&entry)?.0);
+            if let Ok((head, entry)) = entry {
+                zone.add(&head);
                 tools.rows.push(trace_id, &entry);
             } else {
                 // Searches make it when they need it, or find out why it cannot be made.
@@ -265,20 +265,9 @@ impl Core {
                 Err(_) if fragment.partition.is_broken() => Vec::new(),
                 bytes => bytes?,
             };
-            let spans = Block::open(&bytes).and_then(|block| {
-                let wanted: Vec<_> = block
-                    .fragments()
-                    .iter()
-                    .filter(|fragment| trace_ids.contains(&fragment.trace_id))
-                    .copied()
-                    .collect();
-                Ok(wanted
-                    .iter()
-                    .map(|of| of.trace_id)
-                    .zip(block.traces(&wanted)?)
-                    .collect())
-            });
-            let spans: Vec<(TraceId, Vec<u8>)> = spans.unwrap_or_else(|error| {
+            let spans = Block::open(&bytes)
+                .and_then(|block| block.traces_of(|trace_id| trace_ids.contains(&trace_id)));
+            let spans = spans.unwrap_or_else(|error| {
                 tracing::warn!(%error, block = fragment.block, "a block cannot be read");
                 Vec::new()
             });
@@ -356,7 +345,7 @@ fn spans(live: &LiveTrace) -> impl Iterator<Item = (&[u8], &SpanSlice)> {
 }
 
 /// Makes the entry of the trace that was added last.
-fn entry_of(tools: &mut Tools, live: &LiveTrace) -> Vec<u8> {
+fn entry_of(tools: &mut Tools, live: &LiveTrace) -> (Head, Vec<u8>) {
     let sources: Vec<(&[u8], &SpanSlice)> = spans(live).collect();
     let mut parts = TraceParts {
         spans: Vec::with_capacity(sources.len()),

@@ -1,4 +1,4 @@
-//! Traces put together from their pieces, and taken apart into spans.
+//! Traces put together from their pieces.
 
 use longpole_analysis::PEER_KEYS;
 use longpole_proto::wire::decode_outline;

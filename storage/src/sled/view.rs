@@ -157,7 +157,7 @@ impl View {
     /// A trace's fragments, in order of sequence.
     ///
     /// # Errors
-    /// When a partition cannot be read; one that is broken has none.
+    /// When a partition cannot be read; one that is lost has none.
     pub(super) fn fragments(&self, trace_id: TraceId) -> Result<Vec<FragmentRef>, StorageError> {
         self.fragments_since(trace_id, 0)
     }

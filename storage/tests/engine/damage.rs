@@ -13,16 +13,14 @@ use tempfile::TempDir;
 use crate::batches::{
     Spans, append, everything, found, id, one_span, request_of, sent, spans_of, stored,
 };
-use crate::{config, sled};
+use crate::{config, on, sled};
 
 /// A directory whose store stopped without a checkpoint, with traces 1 to `n` in its log and
 /// nothing in its database.
 fn stopped(n: u64) -> TempDir {
     let dir = TempDir::new().expect("a directory");
     let disk = FaultyDisk::new();
-    let store = disk
-        .open(&config(dir.path(), Durability::Fsync))
-        .expect("a store");
+    let store = on(&disk, dir.path());
     for n in 1..=n {
         append(&*store, one_span(id(n), n)).expect("acknowledged");
     }
@@ -296,9 +294,7 @@ fn a_directory_of_someone_else_is_refused() {
 fn a_trace_that_is_in_log_and_database_is_there_once() {
     let dir = TempDir::new().expect("a directory");
     let disk = FaultyDisk::new();
-    let store = disk
-        .open(&config(dir.path(), Durability::Fsync))
-        .expect("a store");
+    let store = on(&disk, dir.path());
     append(&*store, one_span(id(1), 1)).expect("acknowledged");
     disk.fail(disk.n_operations(), Fault::Crash);
     store.close().expect_err("the machine is gone");

@@ -13,7 +13,7 @@ use longpole_storage::{Durability, StorageError};
 use tempfile::TempDir;
 
 use crate::batches::{append, everything, found, id, one_span, request_of, stored};
-use crate::{config, sled};
+use crate::{config, on, sled};
 
 const N_ROUNDS: u64 = 2;
 const N_APPENDS: u64 = 5;
@@ -98,9 +98,7 @@ fn the_log_is_kept_until_the_database_is_synced() {
     let n_before_close = {
         let dir = TempDir::new().expect("a directory");
         let disk = FaultyDisk::new();
-        let store = disk
-            .open(&config(dir.path(), Durability::Fsync))
-            .expect("a store");
+        let store = on(&disk, dir.path());
         append(&*store, one_span(id(1), 1)).expect("acknowledged");
         disk.n_operations()
     };
@@ -108,9 +106,7 @@ fn the_log_is_kept_until_the_database_is_synced() {
     for operation in n_before_close.. {
         let dir = TempDir::new().expect("a directory");
         let disk = FaultyDisk::new();
-        let store = disk
-            .open(&config(dir.path(), Durability::Fsync))
-            .expect("a store");
+        let store = on(&disk, dir.path());
         append(&*store, one_span(id(1), 1)).expect("acknowledged");
         disk.fail(operation, Fault::Error);
         if store.close().is_ok() {
@@ -157,9 +153,7 @@ fn after_a_clean_close_neither_log_nor_partition_alone_is_needed() {
 fn what_a_full_disk_refused_can_be_sent_again() {
     let dir = TempDir::new().expect("a directory");
     let disk = FaultyDisk::new();
-    let store = disk
-        .open(&config(dir.path(), Durability::Fsync))
-        .expect("a store");
+    let store = on(&disk, dir.path());
     append(&*store, one_span(id(1), 1)).expect("acknowledged");
     disk.fail(disk.n_operations(), Fault::NoSpace);
     let error = append(&*store, one_span(id(2), 2)).expect_err("the disk is full");
@@ -180,9 +174,7 @@ fn what_a_full_disk_refused_can_be_sent_again() {
 fn more_than_may_wait_is_refused_as_busy() {
     let dir = TempDir::new().expect("a directory");
     let disk = FaultyDisk::new();
-    let store = disk
-        .open(&config(dir.path(), Durability::Fsync))
-        .expect("a store");
+    let store = on(&disk, dir.path());
     disk.pause();
     let text = "x".repeat(20 << 20);
     let (sender, answers) = mpsc::sync_channel(8);

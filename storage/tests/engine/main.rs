@@ -33,6 +33,11 @@ fn sled_without_fsync(dir: &Path) -> Result<Arc<dyn Store>, StorageError> {
     longpole_storage::open(&config(dir, Durability::Os))
 }
 
+/// The embedded store on a disk that can fail.
+fn on(disk: &FaultyDisk, dir: &Path) -> Arc<dyn Store> {
+    disk.open(&config(dir, Durability::Fsync)).expect("a store")
+}
+
 /// Seals, closes and checkpoints all the time.
 fn hasty(dir: &Path) -> Result<Arc<dyn Store>, StorageError> {
     FaultyDisk::hasty().open(&config(dir, Durability::Os))

@@ -10,7 +10,7 @@ use longpole_storage::{Appended, Durability, StorageError, Store};
 use tempfile::TempDir;
 
 use crate::batches::{append, append_at, everything, found, id, one_span, request_of, stored};
-use crate::{config, sled};
+use crate::{config, on, sled};
 
 fn n_spans(store: &dyn Store) -> u64 {
     store.stats().expect("the store counts").n_spans
@@ -74,9 +74,7 @@ fn a_retry_is_known_after_a_restart_clean_or_not() {
 fn a_retry_of_what_failed_is_stored() {
     let dir = TempDir::new().expect("a directory");
     let disk = FaultyDisk::new();
-    let store = disk
-        .open(&config(dir.path(), Durability::Fsync))
-        .expect("a store");
+    let store = on(&disk, dir.path());
     append(&*store, one_span(id(1), 1)).expect("acknowledged");
     disk.fail(disk.n_operations(), Fault::Error);
     let error = append(&*store, one_span(id(2), 2)).expect_err("the disk fails");

@@ -93,6 +93,24 @@ impl<'a> Block<'a> {
         &self.fragments
     }
 
+    /// The traces it has of those that are wanted, each with its spans as [`Self::traces`] gives them.
+    ///
+    /// # Errors
+    /// As [`Self::traces`].
+    pub(crate) fn traces_of(
+        &self,
+        is_wanted: impl Fn(TraceId) -> bool,
+    ) -> Result<Vec<(TraceId, Vec<u8>)>, Damage> {
+        let wanted: Vec<Fragment> = self
+            .fragments
+            .iter()
+            .filter(|fragment| is_wanted(fragment.trace_id))
+            .copied()
+            .collect();
+        let trace_ids = wanted.iter().map(|fragment| fragment.trace_id);
+        Ok(trace_ids.zip(self.traces(&wanted)?).collect())
+    }
+
     /// The spans of some of its fragments, each as an OTLP `TracesData` message.
     ///
     /// # Errors

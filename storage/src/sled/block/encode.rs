@@ -93,6 +93,53 @@ pub(super) struct NamedColumn {
     next: u32,
 }
 
+/// The ids and times of spans, in the order in which their shapes name them.
+#[derive(Default)]
+struct IdsAndTimes {
+    span_ids: Vec<u8>,
+    /// Of the trace at hand.
+    parents: Vec<u64>,
+    times: Vec<u8>,
+    /// What the trace's next time is counted from.
+    start: u64,
+    /// The first ID of the span at hand.
+    id: Option<u64>,
+}
+
+impl IdsAndTimes {
+    fn clear(&mut self) {
+        self.span_ids.clear();
+        self.times.clear();
+    }
+
+    fn begin_trace(&mut self) {
+        self.parents.clear();
+        self.start = 0;
+    }
+
+    fn begin_span(&mut self) {
+        self.id = None;
+    }
+
+    fn span_id(&mut self, id: u64) {
+        self.span_ids.extend_from_slice(&id.to_be_bytes());
+        self.id.get_or_insert(id);
+    }
+
+    fn parent_id(&mut self, id: u64) {
+        self.parents.push(id);
+    }
+
+    fn start(&mut self, start: u64) {
+        self.time(start);
+        self.start = start;
+    }
+
+    fn time(&mut self, time: u64) {
+        put_varint(&mut self.times, zigzag(self.start, time));
+    }
+}
+
 /// A block being built: traces in any order, each trace's spans in order of arrival.
 pub(crate) struct BlockBuilder {
     hasher: RandomState,
@@ -105,17 +152,14 @@ pub(crate) struct BlockBuilder {
     templates: Vec<Option<Template>>,
     columns: Vec<NamedColumn>,
     by_name: HashTable<u32>,
-    span_ids: Vec<u8>,
+    ids_and_times: IdsAndTimes,
     outside_parents: Vec<u8>,
-    times: Vec<u8>,
     shape_rows: Vec<u32>,
     group_rows: Vec<u32>,
     parent_rows: Vec<u32>,
     // What belongs to the trace at hand.
     trace_ids: Vec<u64>,
     trace_table: HashMap<u64, u32, RandomState>,
-    parents: Vec<u64>,
-    last_start: u64,
     // Kept to be filled again.
     shape: Vec<u8>,
     steps: Vec<Step>,
@@ -146,16 +190,13 @@ impl BlockBuilder {
             templates: Vec::new(),
             columns: Vec::new(),
             by_name: HashTable::new(),
-            span_ids: Vec::new(),
+            ids_and_times: IdsAndTimes::default(),
             outside_parents: Vec::new(),
-            times: Vec::new(),
             shape_rows: Vec::new(),
             group_rows: Vec::new(),
             parent_rows: Vec::new(),
             trace_ids: Vec::new(),
             trace_table: HashMap::with_hasher(hasher),
-            parents: Vec::new(),
-            last_start: 0,
             shape: Vec::new(),
             steps: Vec::new(),
             tokens: Vec::new(),
@@ -182,9 +223,8 @@ impl BlockBuilder {
                 self.spare_columns.push(values);
             }
         }
-        self.span_ids.clear();
+        self.ids_and_times.clear();
         self.outside_parents.clear();
-        self.times.clear();
         self.shape_rows.clear();
         self.group_rows.clear();
         self.parent_rows.clear();
@@ -221,9 +261,8 @@ impl BlockBuilder {
         spans: impl Iterator<Item = BlockSpan<'a>>,
     ) {
         self.trace_ids.clear();
-        self.parents.clear();
         self.trace_table.clear();
-        self.last_start = 0;
+        self.ids_and_times.begin_trace();
         let mut n_spans = 0_u64;
         for span in spans {
             self.group_rows.push(span.group);
@@ -242,31 +281,22 @@ impl BlockBuilder {
     }
 
     fn add_span(&mut self, trace_id: TraceId, span: &BlockSpan<'_>) {
-        let mut at = SpanAt {
-            start: self.last_start,
-            id: None,
-        };
+        self.ids_and_times.begin_span();
         let operation = span.operation as usize;
         let shape = self
-            .add_expected(trace_id, operation, span.message, &mut at)
-            .unwrap_or_else(|| self.add_any(trace_id, operation, span.message, &mut at));
-        self.last_start = at.start;
-        self.trace_ids.push(at.id.unwrap_or(0));
+            .add_expected(trace_id, operation, span.message)
+            .unwrap_or_else(|| self.add_any(trace_id, operation, span.message));
+        self.trace_ids.push(self.ids_and_times.id.unwrap_or(0));
         self.shape_rows.push(shape);
         self.n_spans += 1;
     }
 
     /// Adds a span that has the fields of an earlier one, and gives its shape.
-    fn add_expected(
-        &mut self,
-        trace_id: TraceId,
-        operation: usize,
-        message: &[u8],
-        at: &mut SpanAt,
-    ) -> Option<u32> {
+    fn add_expected(&mut self, trace_id: TraceId, operation: usize, message: &[u8]) -> Option<u32> {
         let template = self.templates.get_mut(operation)?.as_mut()?;
         template.read(trace_id, message, &mut self.places)?;
         let shape = template.shape;
+        let to = &mut self.ids_and_times;
         let eight = |start: usize| {
             let bytes = message[start..].first_chunk().expect("read before");
             *bytes
@@ -274,21 +304,10 @@ impl BlockBuilder {
         for ((step, last), &(start, end)) in template.steps().zip(&self.places) {
             let place = start as usize..end as usize;
             match step {
-                Step::SpanId => {
-                    let id = eight(place.start);
-                    self.span_ids.extend_from_slice(&id);
-                    at.id.get_or_insert(u64::from_be_bytes(id));
-                }
-                Step::ParentId => self.parents.push(u64::from_be_bytes(eight(place.start))),
-                Step::Start => {
-                    let start = u64::from_le_bytes(eight(place.start));
-                    put_varint(&mut self.times, zigzag(at.start, start));
-                    at.start = start;
-                }
-                Step::End => {
-                    let end = u64::from_le_bytes(eight(place.start));
-                    put_varint(&mut self.times, zigzag(at.start, end));
-                }
+                Step::SpanId => to.span_id(u64::from_be_bytes(eight(place.start))),
+                Step::ParentId => to.parent_id(u64::from_be_bytes(eight(place.start))),
+                Step::Start => to.start(u64::from_le_bytes(eight(place.start))),
+                Step::End => to.time(u64::from_le_bytes(eight(place.start))),
                 Step::Attribute(column) | Step::Field(column) => {
                     let values = &mut self.columns[column as usize].values;
                     values.push_likely(&message[place], last, &self.hasher);
@@ -300,20 +319,14 @@ impl BlockBuilder {
     }
 
     /// Adds any span, and gives its shape.
-    fn add_any(
-        &mut self,
-        trace_id: TraceId,
-        operation: usize,
-        message: &[u8],
-        at: &mut SpanAt,
-    ) -> u32 {
+    fn add_any(&mut self, trace_id: TraceId, operation: usize, message: &[u8]) -> u32 {
         let mut tokens = std::mem::take(&mut self.tokens);
         tokens.clear();
         self.steps.clear();
         self.last_column = 0;
         if take_apart(trace_id, message, &mut tokens).is_some() {
             for token in &tokens {
-                self.apply(token, message, at);
+                self.apply(token, message);
             }
         } else {
             tokens.clear();
@@ -338,25 +351,23 @@ impl BlockBuilder {
         shape
     }
 
-    fn apply(&mut self, token: &Token, message: &[u8], at: &mut SpanAt) {
+    fn apply(&mut self, token: &Token, message: &[u8]) {
         let step = match token {
             Token::TraceId => Step::TraceId,
             Token::SpanId(id) => {
-                self.span_ids.extend_from_slice(&id.to_be_bytes());
-                at.id.get_or_insert(*id);
+                self.ids_and_times.span_id(*id);
                 Step::SpanId
             }
             Token::ParentId(id) => {
-                self.parents.push(*id);
+                self.ids_and_times.parent_id(*id);
                 Step::ParentId
             }
             Token::Start(start) => {
-                put_varint(&mut self.times, zigzag(at.start, *start));
-                at.start = *start;
+                self.ids_and_times.start(*start);
                 Step::Start
             }
             Token::End(end) => {
-                put_varint(&mut self.times, zigzag(at.start, *end));
+                self.ids_and_times.time(*end);
                 Step::End
             }
             Token::Attribute { part, key, value } => {
@@ -375,7 +386,7 @@ impl BlockBuilder {
             }
             Token::Event => Step::Event,
             Token::EventTime(time) => {
-                put_varint(&mut self.times, zigzag(at.start, *time));
+                self.ids_and_times.time(*time);
                 Step::EventTime
             }
             Token::EventEnd => Step::EventEnd,
@@ -428,7 +439,7 @@ impl BlockBuilder {
                 self.trace_table.entry(id).or_insert(position);
             }
         }
-        for &parent in &self.parents {
+        for &parent in &self.ids_and_times.parents {
             let position = if by_table {
                 self.trace_table.get(&parent).copied()
             } else {
@@ -464,11 +475,11 @@ impl BlockBuilder {
             index.extend_from_slice(&column.key);
         }
 
-        put_varint(ids, self.span_ids.len() as u64);
-        ids.extend_from_slice(&self.span_ids);
+        put_varint(ids, self.ids_and_times.span_ids.len() as u64);
+        ids.extend_from_slice(&self.ids_and_times.span_ids);
         ids.extend_from_slice(&self.outside_parents);
 
-        times.extend_from_slice(&self.times);
+        times.extend_from_slice(&self.ids_and_times.times);
 
         put_rows(rows, &self.shape_rows);
         put_rows(rows, &self.group_rows);
@@ -509,11 +520,4 @@ fn pack(parts: &[Vec<u8>; N_PARTS], zstd: &mut Compressor<'_>) -> Vec<u8> {
     let crc = crc32c::crc32c(&block[8..]);
     block[4..8].copy_from_slice(&crc.to_le_bytes());
     block
-}
-
-/// Where the span at hand stands.
-struct SpanAt {
-    /// What its times are counted from.
-    start: u64,
-    id: Option<u64>,
 }

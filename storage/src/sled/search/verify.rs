@@ -102,21 +102,13 @@ impl Search<'_> {
         let Some(bytes) = self.unless_damaged(of.partition, read)? else {
             return Ok(HashMap::new());
         };
-        let decoded = Block::open(&bytes).and_then(|block| {
-            let fragments: Vec<_> = block
-                .fragments()
-                .iter()
-                .filter(|fragment| wanted.binary_search(&fragment.trace_id).is_ok())
-                .copied()
-                .collect();
-            let spans = block.traces(&fragments)?;
-            let trace_ids = fragments.iter().map(|fragment| fragment.trace_id);
-            Ok(trace_ids.zip(spans).collect())
-        });
-        Ok(decoded.unwrap_or_else(|error| {
+        let decoded = Block::open(&bytes)
+            .and_then(|block| block.traces_of(|trace_id| wanted.binary_search(&trace_id).is_ok()));
+        let decoded = decoded.unwrap_or_else(|error| {
             tracing::warn!(%error, block = of.block, "a block cannot be read");
-            HashMap::new()
-        }))
+            Vec::new()
+        });
+        Ok(decoded.into_iter().collect())
     }
 
     /// Whether a trace may match as far as the blooms of its blocks tell together.
