@@ -17,7 +17,7 @@ use self::file::{Changes, FileChange, FileNode};
 use super::strace::{At, Call, Event};
 
 /// What a power cut does to what was not synced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Fate {
     /// All of it is gone.
     Gone,

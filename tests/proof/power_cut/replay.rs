@@ -114,10 +114,14 @@ impl Life {
             }
             n_applied = moment + 1;
             let is_answer = self.answers.iter().any(|answer| answer.0 == moment);
-            for fate in [Fate::Gone, Fate::Drawn(rng.fork())] {
+            for mut fate in [Fate::Gone, Fate::Drawn(rng.fork())] {
                 let what = format!("power cut after event {moment}, what was not synced {fate}");
                 let ledger = self.ledger(before, moment);
-                let result = look(&disk, fate, ledger, binary, dir, rng, total).await;
+                let result = look(&disk, fate.clone(), ledger, binary, dir, rng, total).await;
+                if result.is_err() {
+                    // What the server has not touched, for whoever wants to look.
+                    disk.cut_power(&dir.join("cut"), &mut fate)?;
+                }
                 result.context(what)?;
                 total.cuts += 1;
                 total.after_answer += usize::from(is_answer);
