@@ -27,9 +27,11 @@ mod budget;
 mod core;
 mod cursor;
 mod data_dir;
+mod engine;
 mod entries;
 mod entry;
 pub(crate) mod files;
+mod free;
 mod history;
 mod keeper;
 mod live;
@@ -38,6 +40,7 @@ mod operations;
 mod partition;
 mod received;
 mod recover;
+mod reopen;
 mod seal;
 mod search;
 pub(crate) mod settings;
@@ -47,67 +50,32 @@ mod tests;
 mod traces;
 mod view;
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::Mutex;
 
-use self::apply::{Applier, Durable, answer};
-use self::budget::Budget;
-use self::core::{Core, Paths};
-use self::data_dir::DataDir;
+use self::apply::answer;
+use self::engine::{Engine, Plan};
 use self::files::Files;
-use self::keeper::Keeper;
-use self::live::Take;
-use self::log::{Log, LogConfig, Logged, SEGMENT_BYTES_MAX};
-use self::partition::Pool;
-use self::seal::Sealer;
+use self::history::History;
+use self::reopen::{Alarm, Slot};
 use self::settings::Settings;
 use crate::{
-    Appended, Completion, Health, Operation, RecoveryStatus, SearchRequest, SearchResult, Stats,
-    StorageError, Store, StoreConfig, StoreStatus, StoredTrace,
+    Completion, Health, Operation, SearchRequest, SearchResult, Stats, StorageError, Store,
+    StoreConfig, StoreStatus, StoredTrace,
 };
-
-/// How many bytes of export requests may wait to be written: one of the largest, or a second of
-/// heavy traffic.
-const WAITING_BYTES_MAX: u64 = 64 << 20;
-
-/// What a waiting append takes besides its bytes and spans.
-const APPEND_BYTES: usize = 512;
 
 /// The embedded store.
 pub(crate) struct SledStore {
-    /// `None` once it is closed.
-    engine: RwLock<Option<Engine>>,
-}
-
-/// An open store.
-struct Engine {
-    core: Arc<Core>,
-    applier: Arc<Applier>,
-    sealer: Arc<Sealer>,
-    keeper: Arc<Keeper>,
-    log: Arc<Log>,
-    budget: Budget,
-    config: StoreConfig,
-    threads: Threads,
-    /// Last, so that the directory is free only when nobody uses it any more.
-    _dir: DataDir,
-}
-
-/// The threads, to be joined.
-#[derive(Default)]
-struct Threads {
-    apply: Option<JoinHandle<()>>,
-    seal: Option<JoinHandle<()>>,
-    keep: Vec<JoinHandle<()>>,
+    slot: Arc<Slot>,
+    alarm: Arc<Alarm>,
+    /// Opens it anew when it fails.
+    reopener: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl SledStore {
@@ -121,186 +89,32 @@ impl SledStore {
         settings: Settings,
         files: &Arc<dyn Files>,
     ) -> Result<Self, StorageError> {
-        let began = settings.clock.elapsed();
-        let dir = DataDir::open(&config.data_dir, &**files)?;
-        let paths = Paths {
-            data: dir.path().to_owned(),
-            log: dir.log(),
-            partitions: dir.partitions(),
-            quarantine: dir.quarantine(),
-            checkpoint: dir.checkpoint(),
-        };
-        let pool = Arc::new(Pool::new(settings.open_max));
-        let recovered = recover::recover(&paths, &pool, settings.clock.now(), &**files)?;
-        let found = status::recovery_of(&recovered);
-        let log_config = LogConfig {
-            dir: dir.log(),
-            durability: config.durability,
-            segment_bytes_max: SEGMENT_BYTES_MAX
-                .min(settings.partition_log_bytes / 4)
-                .max(1),
-            last_seq: recovered.last_seq,
-            replay_from: recovered.replay_from,
-            salt: salt(),
-        };
-        let core = Core::new(
-            settings,
-            Arc::clone(files),
-            paths,
-            pool,
-            recovered.view,
-            recovered.replay_from,
-        );
-        core.n_lost_partitions
-            .store(recovered.n_lost, Ordering::Relaxed);
-        let mut n_damaged = recovered.n_lost;
-        let mut n_spans = 0;
-        let (log, recovery) = Log::open(Arc::clone(files), log_config, |frame| {
-            match ExportRequest::parse(frame.body) {
-                Ok(request) => {
-                    n_spans += request.spans().len() as u64;
-                    core.replay(frame.seq, frame.received, request)?;
-                    core.seal_down()
-                }
-                Err(error) => {
-                    tracing::warn!(%error, seq = frame.seq, "a frame of the log holds no export request");
-                    n_damaged += 1;
-                    let reason = format!("frame {} holds no export request: {error}", frame.seq);
-                    core.history
-                        .damaged(core.settings.clock.now(), &core.paths.log, &reason);
-                    Ok(())
-                }
-            }
-        })?;
-        core.all_replayed(recovered.last_seq);
-        files
-            .sync_dir(dir.path())
-            .map_err(io_error("sync", dir.path()))?;
-        tracing::info!(
-            path = %dir.path().display(),
-            recovery.n_frames,
-            recovery.n_damaged,
-            recovery.torn_bytes,
-            recovered.n_lost,
-            "opened the store"
-        );
-        core.n_damaged
-            .store(recovery.n_damaged + n_damaged, Ordering::Relaxed);
-        let took = core.settings.clock.elapsed().saturating_sub(began);
-        core.history
-            .recovered(took, &recovery, RecoveryStatus { n_spans, ..found });
-
-        let (core, log) = (Arc::new(core), Arc::new(log));
-        let mut engine = Engine {
-            applier: Arc::new(Applier::new(Arc::clone(&core))),
-            sealer: Arc::new(Sealer::new(Arc::clone(&core))),
-            keeper: Arc::new(Keeper::new(Arc::clone(&core), Arc::clone(&log))),
-            budget: Budget::new(WAITING_BYTES_MAX),
+        let alarm = Arc::new(Alarm::default());
+        let history = History::new(&config.data_dir, settings.clock.now());
+        let plan = Plan {
             config: config.clone(),
-            core,
-            log,
-            threads: Threads::default(),
-            _dir: dir,
+            settings,
+            files: Arc::clone(files),
+            history: Arc::new(history),
+            alarm: Arc::clone(&alarm),
         };
-        if let Err(error) = engine.start() {
-            drop(engine.shut_down());
-            return Err(error);
-        }
-        Ok(Self {
-            engine: RwLock::new(Some(engine)),
-        })
-    }
-}
-
-impl Engine {
-    fn start(&mut self) -> Result<(), StorageError> {
-        self.keeper.look_at_disk()?;
-        self.threads.apply = Some(self.applier.start()?);
-        self.threads.seal = Some(self.sealer.start()?);
-        self.threads.keep = self.keeper.start()?;
-        Ok(())
-    }
-
-    fn append(&self, request: ExportRequest, received: UnixNanos, done: Completion) {
-        if let Err(error) = self.core.check().and_then(|()| self.core.check_room()) {
-            return answer(done, Err(error));
-        }
-        let n_bytes = request.bytes().len() + size_of_val(request.spans()) + APPEND_BYTES;
-        let Some(taken) = self.budget.take(n_bytes as u64) else {
-            let busy = StorageError::Busy {
-                waiting_bytes: self.budget.taken_bytes(),
-                limit_bytes: self.budget.limit_bytes(),
-            };
-            return answer(done, Err(busy));
+        let engine = plan.open()?;
+        let slot = Arc::new(Slot::new(plan, engine));
+        let store = Self {
+            slot: Arc::clone(&slot),
+            alarm,
+            reopener: Mutex::default(),
         };
-        let body = request.bytes().clone();
-        let applier = Arc::clone(&self.applier);
-        let core = Arc::clone(&self.core);
-        let written = move |result| match result {
-            Ok(Logged {
-                seq,
-                is_known: false,
-            }) => applier.append(Box::new(Durable {
-                seq,
-                request,
-                received,
-                done,
-                taken,
-            })),
-            Ok(Logged { seq, .. }) => {
-                let n_spans = request.spans().len() as u64;
-                drop(request);
-                // In turn, because the request it repeats may not be taken in yet.
-                applier.barrier(Box::new(move || {
-                    drop(taken);
-                    let result = core.acknowledge_retry(seq);
-                    answer(done, result.map(|()| Appended { n_spans }));
-                }));
-            }
-            Err(error) => {
-                drop(taken);
-                answer(done, Err(error));
-            }
-        };
-        self.log.append(body, received, Box::new(written));
+        let reopener = std::thread::Builder::new()
+            .name("longpole-reopen".to_owned())
+            .spawn(move || slot.keep_open())
+            .map_err(io_error("start a thread for", &config.data_dir))?;
+        *store.reopener.lock() = Some(reopener);
+        Ok(store)
     }
 
-    fn flush(&self) -> Result<(), StorageError> {
-        let (sender, reached) = mpsc::sync_channel::<()>(1);
-        let applier = Arc::clone(&self.applier);
-        self.log.barrier(Box::new(move || {
-            applier.barrier(Box::new(move || drop(sender)));
-        }));
-        // The barrier drops the only sender, so the end of the channel is the signal.
-        reached.recv().err();
-        self.core.check()
-    }
-
-    fn stats(&self) -> Result<Stats, StorageError> {
-        let (n_traces, n_spans) = self.core.totals()?;
-        Ok(Stats {
-            n_traces,
-            n_spans,
-            disk_bytes: keeper::bytes_below(&self.core.paths.data)?,
-            log_bytes: self.log.bytes(),
-            waiting_bytes: self.budget.taken_bytes(),
-            n_damaged: self.core.n_damaged.load(Ordering::Relaxed),
-        })
-    }
-
-    /// Finishes what waits, ends the threads, and seals what is in memory.
-    fn shut_down(&mut self) -> Result<(), StorageError> {
-        self.log.close();
-        self.applier.close();
-        join(self.threads.apply.take());
-        self.sealer.stop();
-        self.keeper.stop();
-        join(self.threads.seal.take());
-        for thread in self.threads.keep.drain(..) {
-            join(Some(thread));
-        }
-        while self.core.seal_or_fail(Take::All)? {}
-        self.keeper.checkpoint()
+    fn engine(&self) -> Result<Arc<Engine>, StorageError> {
+        self.slot.engine()
     }
 }
 
@@ -337,7 +151,7 @@ impl Store for SledStore {
     }
 
     fn health(&self) -> Result<Health, StorageError> {
-        Ok(self.engine()?.health())
+        self.slot.health()
     }
 
     fn status(&self) -> Result<StoreStatus, StorageError> {
@@ -349,16 +163,9 @@ impl Store for SledStore {
     }
 
     fn close(&self) -> Result<(), StorageError> {
-        // Waits for the calls that are under way.
-        let engine = self.engine.write().take();
-        engine.map_or(Ok(()), |mut engine| engine.shut_down())
-    }
-}
-
-impl SledStore {
-    fn engine(&self) -> Result<impl std::ops::Deref<Target = Engine> + '_, StorageError> {
-        RwLockReadGuard::try_map(self.engine.read(), Option::as_ref)
-            .map_err(|_| StorageError::Closed)
+        self.alarm.close();
+        join(self.reopener.lock().take());
+        self.slot.close()
     }
 }
 
@@ -374,12 +181,6 @@ fn join(thread: Option<JoinHandle<()>>) {
     if thread.is_some_and(|thread| thread.join().is_err()) {
         tracing::error!("a thread of the store panicked");
     }
-}
-
-/// A number no client knows.
-fn salt() -> u32 {
-    let random = RandomState::new().hash_one(0_u8);
-    u32::try_from(random >> 32).expect("half of 64 bits")
 }
 
 /// Makes the error of a file operation.

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use tokio::time::timeout;
 
 use self::ballast::{Ballast, SmallDisk};
-use self::load::Load;
+use self::load::{Load, Pace};
 use crate::check::{Count, check};
 use crate::pause::pause;
 use crate::scratch::Scratch;
@@ -26,8 +26,8 @@ use crate::workload::Workload;
 const DISK_BYTES: u64 = 448 << 20;
 /// What stands in the way at first, and is removed when the server has refused.
 const BALLAST_BYTES: u64 = 96 << 20;
-/// Less free than this when the server refuses is too late. What it has in memory then is still to
-/// be written, and it looks every 2 s only.
+/// Less free than this when the server refuses is too late: what it has in memory then is still to
+/// be written.
 const FREE_BYTES_MIN: u64 = 96 << 20;
 
 const MAX_DISK: &str = "384MiB";
@@ -91,7 +91,7 @@ async fn nearly_full(binary: &Path, dir: &Path, rng: &mut fastrand::Rng) -> anyh
     ballast.grow(BALLAST_BYTES)?;
     let command = command(binary, dir, &disk);
     let mut server = command.start().await?;
-    let load = Load::start(&server, rng).await?;
+    let load = Load::start(&server, Pace::Full, rng).await?;
     let refused = timeout(DEADLINE, load.is_refused());
     refused.await.context("the server does not refuse")??;
     let free_bytes = disk.free_bytes()?;
@@ -126,7 +126,7 @@ async fn full(binary: &Path, dir: &Path, rng: &mut fastrand::Rng) -> anyhow::Res
     let mut ballast = Ballast::new(&disk)?;
     let command = command(binary, dir, &disk);
     let mut server = command.start().await?;
-    let load = Load::start(&server, rng).await?;
+    let load = Load::start(&server, Pace::Slow, rng).await?;
     let some = timeout(DEADLINE, load.is_taken());
     some.await.context("the server takes nothing")??;
     // The spans of a closed partition are in sled alone: as often as not there is one.
@@ -160,16 +160,16 @@ async fn full(binary: &Path, dir: &Path, rng: &mut fastrand::Rng) -> anyhow::Res
         ballast.remove()?;
     } else {
         ballast.remove()?;
-        let went_on = timeout(Duration::from_secs(15), load.is_taken()).await;
-        said += match went_on {
-            Ok(taken) => {
-                taken?;
-                ", went on by itself"
-            }
-            Err(_) => ", did not go on until it was restarted",
+        let taken = timeout(DEADLINE, load.is_taken());
+        taken
+            .await
+            .context("there is room, and the server does not go on")??;
+        said += match server.n_said("opened anew") {
+            0 => ", went on",
+            _ => ", was opened anew by itself",
         };
         load.stop().await?;
-        while_full(&server, &load).await?;
+        all_is_there(&server, &load).await?;
         server.end(Signal::KILL).await?;
     }
     let mut server = command.start().await?;

@@ -24,7 +24,8 @@ pub(crate) fn headline(concern: &Concern) -> String {
 pub(crate) fn detail(concern: &Concern) -> String {
     match concern {
         Concern::Failed { cause } => format!(
-            "{cause}. What was acknowledged is in the log; restart longpole to read it from there."
+            "{cause}. What was acknowledged is in the log; longpole opens the store anew from there as soon \
+             as it can, on a full disk once there is room. Exporters are told to try later."
         ),
         Concern::DiskFull {
             free_bytes,

@@ -12,12 +12,16 @@ use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{Condvar, Mutex};
 
 use super::budget::Budget;
+use super::engine::Plan;
 use super::entries::Entries;
 use super::files::Files;
+use super::free::Free;
 use super::history::History;
+use super::io_error;
 use super::live::{Live, LiveTrace, Take};
 use super::partition::Pool;
 use super::received::{Chunk, Received};
+use super::reopen::Alarm;
 use super::seal::Turn;
 use super::settings::Settings;
 use super::traces::TraceBuilder;
@@ -46,10 +50,8 @@ pub(super) struct Core {
     failed: Mutex<Option<String>>,
     /// Whether someone makes room in memory.
     pub(super) is_sealing: AtomicBool,
-    /// How much of the disk is free, when that is too little; else 0.
-    pub(super) too_little_free: AtomicU64,
-    /// How much of the disk must be free.
-    pub(super) least_free_bytes: AtomicU64,
+    /// What the disk has free.
+    pub(super) free: Free,
     /// How much too large the data directory is, when nothing of it can be removed.
     pub(super) over_bytes: AtomicU64,
     /// How many pieces of anything turned out to be damaged.
@@ -57,7 +59,9 @@ pub(super) struct Core {
     /// How many partitions were set aside since the store was opened.
     pub(super) n_lost_partitions: AtomicU64,
     /// What happened since then.
-    pub(super) history: History,
+    pub(super) history: Arc<History>,
+    /// Rung when the store fails.
+    alarm: Arc<Alarm>,
 }
 
 /// Where things are.
@@ -131,18 +135,16 @@ impl Core {
     /// The data of a store with these partitions, before what the log has from `replay_from` on is
     /// taken in.
     pub(super) fn new(
-        settings: Settings,
-        files: Arc<dyn Files>,
+        plan: &Plan,
         paths: Paths,
         pool: Arc<Pool>,
         view: View,
         replay_from: u64,
     ) -> Self {
         let requests = Budget::new(u64::MAX);
-        let history = History::new(&paths.data, settings.clock.now());
         Self {
-            settings,
-            files,
+            settings: plan.settings.clone(),
+            files: Arc::clone(&plan.files),
             paths,
             pool,
             state: Mutex::new(State {
@@ -158,12 +160,12 @@ impl Core {
             entries: Mutex::default(),
             failed: Mutex::default(),
             is_sealing: AtomicBool::new(false),
-            too_little_free: AtomicU64::new(0),
-            least_free_bytes: AtomicU64::new(0),
+            free: Free::default(),
             over_bytes: AtomicU64::new(0),
             n_damaged: AtomicU64::new(0),
             n_lost_partitions: AtomicU64::new(0),
-            history,
+            history: Arc::clone(&plan.history),
+            alarm: Arc::clone(&plan.alarm),
         }
     }
 
@@ -178,22 +180,17 @@ impl Core {
         }
     }
 
-    /// Gives the store up: nothing is taken or acknowledged any more.
+    /// Gives the store up: nothing is taken or acknowledged until it is opened anew.
     pub(super) fn fail(&self, cause: &str) {
         self.failed.lock().get_or_insert_with(|| {
             tracing::error!(
                 cause,
-                "the store failed; spans are refused until a restart, those acknowledged are in the log"
+                "the store failed; spans are refused until it is open again, those acknowledged are in the log"
             );
             cause.to_owned()
         });
+        self.alarm.ring();
         self.changed.notify_all();
-    }
-
-    /// How much of a disk of that size must be free.
-    pub(super) fn least_free(&self, total_bytes: u64) -> u64 {
-        let share = total_bytes / 100 * self.settings.free_percent_min;
-        share.max(self.settings.free_bytes_min)
     }
 
     /// Fails while the disk, or the data directory below its limit, has too little room.
@@ -212,10 +209,35 @@ impl Core {
             0 => {}
             over_bytes => return full(0, over_bytes),
         }
-        match self.too_little_free.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            free_bytes => full(free_bytes, self.least_free_bytes.load(Ordering::Relaxed)),
+        match self.free.too_little() {
+            None => Ok(()),
+            Some((free_bytes, least_bytes)) => full(free_bytes, least_bytes),
         }
+    }
+
+    /// Counts so many bytes as coming in.
+    ///
+    /// # Errors
+    /// As [`Self::check_room`].
+    pub(super) fn take_room(&self, n_bytes: u64) -> Result<(), StorageError> {
+        self.check_room()?;
+        if !self.free.spend(n_bytes) {
+            // More came since the last look than there was room for.
+            self.look_at_disk()?;
+            self.free.spend(n_bytes);
+        }
+        self.check_room()
+    }
+
+    /// Notices when the disk is nearly full, and when it no longer is.
+    ///
+    /// # Errors
+    /// When the disk does not say.
+    pub(super) fn look_at_disk(&self) -> Result<(), StorageError> {
+        let path = &self.paths.data;
+        let room = self.files.room(path).map_err(io_error("measure", path))?;
+        self.free.note(room, &self.settings);
+        Ok(())
     }
 
     /// Takes a request in that the log has as `seq`; the sequences of calls grow.

@@ -31,7 +31,7 @@ struct Notes {
 }
 
 impl History {
-    /// The history of a store that is opened now.
+    /// The history of a store that is opened now for the first time.
     pub(super) fn new(data_dir: &Path, opened: UnixNanos) -> Self {
         Self {
             data_dir: data_dir.to_owned(),
@@ -39,6 +39,12 @@ impl History {
             n_retries: AtomicU64::new(0),
             notes: Mutex::default(),
         }
+    }
+
+    /// Notes that the store is opened, once more after it failed.
+    pub(super) fn opening(&self) {
+        // Opening it finds again what of it is still there.
+        self.notes.lock().damaged.clear();
     }
 
     /// When the store was opened.

@@ -24,7 +24,7 @@ use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
-use self::check::{check_block, read_zones, zone_value};
+use self::check::{check_block, check_rest, read_zones, zone_value};
 pub(super) use self::db::{Db, Synced, guarded};
 use self::handle::Handle;
 use self::ids::{Filter, IdMap};
@@ -148,6 +148,7 @@ impl Partition {
                 ids.insert(trace_id, block);
             }
         }
+        check_rest(&db, &places)?;
         let listed = operations::list(&db.operations, None, operations::IN_MEMORY_MAX + 1)?;
         let partition = Self {
             number,

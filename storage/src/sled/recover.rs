@@ -106,11 +106,14 @@ pub(super) struct Recovered {
 
 /// Finds the partitions, and makes one that takes blocks when there is none.
 ///
+/// With a reason to `distrust` those that are not closed, they are set aside.
+///
 /// # Errors
 /// When the disk fails.
 pub(super) fn recover(
     paths: &Paths,
     pool: &Arc<Pool>,
+    distrust: Option<&str>,
     now: UnixNanos,
     files: &dyn Files,
 ) -> Result<Recovered, StorageError> {
@@ -123,7 +126,9 @@ pub(super) fn recover(
     let mut number_max = 0;
     for (number, created, dir) in list(dir)? {
         number_max = number_max.max(number);
-        match find((number, created, &dir), mark.as_ref(), pool, files) {
+        let view = find((number, created, &dir), mark.as_ref(), pool, files)
+            .and_then(|view| believed(view, distrust));
+        match view {
             Ok(view) => found.push(view),
             Err(error @ (StorageError::Damaged { .. } | StorageError::Engine(_))) => {
                 tracing::error!(%error, path = %dir.display(), "a damaged partition is set aside");
@@ -185,6 +190,15 @@ fn find(
         });
     }
     Ok(PartitionView::new(Arc::new(partition), zones))
+}
+
+fn believed(view: PartitionView, distrust: Option<&str>) -> Result<PartitionView, StorageError> {
+    match distrust {
+        Some(reason) if !view.partition.is_closed() => Err(StorageError::Damaged {
+            what: format!("{} ({reason})", view.partition.dir().display()),
+        }),
+        _ => Ok(view),
+    }
 }
 
 /// Makes a partition that takes blocks.

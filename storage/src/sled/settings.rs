@@ -50,6 +50,9 @@ pub(crate) struct Settings {
     pub(crate) search_time_max: Duration,
     /// How many bytes of spans a search may decode.
     pub(crate) search_bytes_max: u64,
+    /// How long after a failure the store is opened anew at the earliest; twice as long after each
+    /// attempt that failed.
+    pub(crate) reopen_pause: Duration,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -79,10 +82,17 @@ impl Settings {
             room_interval: Duration::from_millis(100),
             search_time_max: Duration::from_secs(10),
             search_bytes_max: 2 << 30,
+            reopen_pause: Duration::from_secs(1),
             clock: Arc::new(SystemClock {
                 start: Instant::now(),
             }),
         }
+    }
+
+    /// How much of a disk of that size must be free, in bytes.
+    pub(crate) fn least_free(&self, total_bytes: u64) -> u64 {
+        let share = total_bytes / 100 * self.free_percent_min;
+        share.max(self.free_bytes_min)
     }
 }
 

@@ -7,10 +7,11 @@ use longpole_proto::UnixNanos;
 
 use super::core::Core;
 use super::data_dir::FORMAT;
+use super::engine::Engine;
 use super::keeper::bytes_below;
 use super::recover::Recovered;
 use super::view::{PartitionView, View};
-use super::{Engine, aside, io_error};
+use super::{aside, io_error};
 use crate::{
     Concern, DiskStatus, Health, LiveStatus, MemoryStatus, PartitionState, PartitionStatus,
     RecoveryStatus, StorageError, StoreStatus,
@@ -81,7 +82,7 @@ impl Engine {
             disk: DiskStatus {
                 free_bytes: room.free_bytes,
                 total_bytes: room.total_bytes,
-                least_free_bytes: core.least_free(room.total_bytes),
+                least_free_bytes: core.settings.least_free(room.total_bytes),
             },
             memory: MemoryStatus {
                 limit_bytes: self.config.memory_limit_bytes,

@@ -1,3 +1,4 @@
+mod reopen;
 mod retention;
 mod room;
 mod search;
@@ -5,6 +6,8 @@ mod status;
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use longpole_proto::TraceId;
@@ -15,6 +18,8 @@ use parking_lot::Mutex;
 use prost::Message;
 use tempfile::TempDir;
 
+use super::keeper::{self, Keeper};
+use super::live::Take;
 use super::settings::Clock;
 use super::*;
 use crate::sled::partition::guarded;
@@ -54,7 +59,9 @@ fn n_spans(store: &SledStore) -> u64 {
 #[test]
 fn once_the_store_failed_nothing_is_acknowledged_and_nothing_lost() {
     let dir = TempDir::new().expect("a directory");
-    let store = open(dir.path(), &FaultyDisk::new());
+    let store = open_with(dir.path(), &FaultyDisk::new(), |settings| {
+        settings.reopen_pause = HOUR;
+    });
     append(&store, 1, "").expect("acknowledged");
     store.engine().expect("open").core.fail("a test's failure");
     for result in [
@@ -138,7 +145,10 @@ fn append_to(store: &SledStore, trace: u8, span: u64, received: UnixNanos) {
 }
 
 fn n_of(store: &SledStore, trace: u8) -> usize {
-    let trace_id = TraceId::new([trace; 16]).expect("not zero");
+    n_of_trace(store, TraceId::new([trace; 16]).expect("not zero"))
+}
+
+fn n_of_trace(store: &SledStore, trace_id: TraceId) -> usize {
     let trace = store.trace(trace_id).expect("the store reads");
     trace.map_or(0, |trace| {
         let message = TracesData::decode(trace.otlp.as_ref()).expect("a TracesData");
@@ -348,9 +358,9 @@ fn a_nearly_full_disk_refuses_spans_until_there_is_room() {
         settings.room_interval = HOUR;
     });
     append(&store, 1, "").expect("acknowledged");
-    let keeper = Arc::clone(&store.engine().expect("open").keeper);
+    let core = Arc::clone(&store.engine().expect("open").core);
     disk.set_free_bytes(4 << 30);
-    keeper.look_at_disk().expect("the disk says");
+    core.look_at_disk().expect("the disk says");
     let error = append(&store, 2, "").expect_err("less than 5 % are free");
     assert!(
         matches!(error, StorageError::Full { free_bytes, least_bytes, .. }
@@ -358,8 +368,29 @@ fn a_nearly_full_disk_refuses_spans_until_there_is_room() {
     );
     assert_eq!(n_spans(&store), 1);
     disk.set_free_bytes(6 << 30);
-    keeper.look_at_disk().expect("the disk says");
+    core.look_at_disk().expect("the disk says");
     append(&store, 3, "").expect("there is room again");
+}
+
+#[test]
+fn no_more_is_taken_between_two_looks_at_the_disk_than_there_is_room_for() {
+    let dir = TempDir::new().expect("a directory");
+    let disk = FaultyDisk::new();
+    let least_bytes = (100 << 30) / 100 * 5;
+    disk.set_free_bytes(least_bytes + (1 << 20));
+    let store = open_with(dir.path(), &disk, |settings| {
+        settings.checkpoint_interval = HOUR;
+        settings.room_interval = HOUR;
+    });
+    let text = "x".repeat(100_000);
+    append(&store, 1, &text).expect("acknowledged");
+    disk.set_free_bytes(least_bytes - 1);
+    let n_taken = (2..100)
+        .find(|&n| append(&store, n, &text).is_err())
+        .expect("some time it is full");
+    assert!((10..=12).contains(&n_taken), "{n_taken}");
+    let error = append(&store, n_taken, "").expect_err("it stays full");
+    assert!(matches!(error, StorageError::Full { .. }), "{error}");
 }
 
 #[test]

@@ -18,9 +18,23 @@ use crate::workload::Source;
 
 const SENDERS: usize = 6;
 
-/// How often each sender sends: the server looks at the disk every 2 s, and what is stored meanwhile must
-/// be far less than what it keeps free.
-const PACE: Duration = Duration::from_millis(25);
+/// How fast each sender sends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// As fast as it is answered.
+    Full,
+    /// A request every 25 ms, so that what is stored can be looked for span by span several times.
+    Slow,
+}
+
+impl Pace {
+    fn period(self) -> Duration {
+        match self {
+            Self::Full => Duration::from_micros(1),
+            Self::Slow => Duration::from_millis(25),
+        }
+    }
+}
 
 /// How long a sender waits when it is refused.
 const COME_BACK: Duration = Duration::from_millis(50);
@@ -52,13 +66,17 @@ impl Load {
     ///
     /// # Errors
     /// When the server takes no connection.
-    pub(super) async fn start(server: &Server, rng: &mut fastrand::Rng) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        server: &Server,
+        pace: Pace,
+        rng: &mut fastrand::Rng,
+    ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
         let mut senders = JoinSet::new();
         for number in 0..SENDERS {
             let exporter = server.exporter(number).await?;
             let source = Source::new(rng.u64(..), WORKLOAD);
-            senders.spawn(send(exporter, source, Arc::clone(&shared)));
+            senders.spawn(send(exporter, source, pace, Arc::clone(&shared)));
         }
         Ok(Self {
             shared,
@@ -141,10 +159,11 @@ impl Load {
 async fn send(
     mut exporter: Exporter,
     mut source: Source,
+    pace: Pace,
     shared: Arc<Shared>,
 ) -> anyhow::Result<()> {
     let mut again = None;
-    let mut ticks = interval(PACE);
+    let mut ticks = interval(pace.period());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shared.is_over.load(Ordering::SeqCst) {
         ticks.tick().await;

@@ -172,6 +172,22 @@ impl Keeper {
         Ok(n_bytes)
     }
 
+    /// Looks what the disk has left; when that is too little, what lies aside goes.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(in crate::sled) fn look_at_disk(&self) -> Result<(), StorageError> {
+        let core = &self.core;
+        core.look_at_disk()?;
+        if let Some((free_bytes, least_bytes)) = core.free.too_little() {
+            let _nobody_else_removes = self.usage.lock();
+            if self.remove_quarantined(least_bytes - free_bytes)? > 0 {
+                core.look_at_disk()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the oldest damaged partitions until so much is freed; says how much is.
     fn remove_quarantined(&self, wanted_bytes: u64) -> Result<u64, StorageError> {
         let quarantine = &self.core.paths.quarantine;
@@ -230,30 +246,6 @@ impl Keeper {
             usage.doomed.pop();
         }
         recover::remove_trash(&core.paths.partitions)
-    }
-
-    /// Notices when the disk is nearly full, and when it no longer is.
-    ///
-    /// # Errors
-    /// When the disk does not say.
-    pub(in crate::sled) fn look_at_disk(&self) -> Result<(), StorageError> {
-        let core = &self.core;
-        let path = &core.paths.data;
-        let room = core.files.room(path).map_err(io_error("measure", path))?;
-        let is_full = room.free_bytes < core.least_free(room.total_bytes);
-        let free = if is_full { room.free_bytes.max(1) } else { 0 };
-        let before = core.too_little_free.swap(free, Ordering::Relaxed);
-        if is_full && before == 0 {
-            tracing::error!(
-                room.free_bytes,
-                "the disk is nearly full; spans are refused until there is room"
-            );
-        } else if !is_full && before > 0 {
-            tracing::info!(room.free_bytes, "there is room on the disk again");
-        }
-        core.least_free_bytes
-            .store(core.least_free(room.total_bytes), Ordering::Relaxed);
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use longpole_proto::TraceId;
 
 use super::Places;
 use super::db::{Db, guarded};
+use super::pieces::read_all;
 use super::summaries::Rows;
 use super::zone::Zone;
 use crate::StorageError;
@@ -81,7 +82,71 @@ pub(super) fn check_block(
     Ok(trace_ids)
 }
 
+/// Reads the rest of the database: what was left of a block behind the last, or of an attempt to close
+/// the partition. Nobody needs it, but where it is damaged sled would fail the next time it writes.
+///
+/// # Errors
+/// When sled fails.
+pub(super) fn check_rest(db: &Db, places: &[Places]) -> Result<(), StorageError> {
+    let last = places.last().copied().unwrap_or_default();
+    db.blocks.check_behind(last.block.end())?;
+    db.summaries.check_behind(last.rows.end())?;
+    db.blooms.check_behind(last.bloom.end())?;
+    read_all(db.runs.iter())?;
+    read_all(db.operations.iter())
+}
+
 /// The number of the block at a place.
 fn number_of(at: usize) -> u32 {
     u32::try_from(at).expect("a partition has far fewer than 2^32 blocks")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Text that is nowhere in the file twice.
+    fn value(n: u8) -> Vec<u8> {
+        format!("value {n} ").into_bytes().repeat(2_000)
+    }
+
+    #[test]
+    fn what_was_left_of_an_unfinished_block_is_checked_too() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let open = || Db::open(dir.path()).expect("a database");
+        let db = open();
+        let block = db.blocks.put(0, &value(1)).expect("sled works");
+        db.blocks
+            .put(block.end() + 30, &value(2))
+            .expect("sled works");
+        db.runs.insert([7; 20], value(3)).expect("sled works");
+        // sled itself checks the end of its file.
+        for n in 0..4 {
+            let first = block.end() + 60 + n * 200;
+            db.blocks.put(first, &vec![0; 1 << 20]).expect("sled works");
+        }
+        drop(db);
+        let places = [Places {
+            block,
+            ..Places::default()
+        }];
+        check_rest(&open(), &places).expect("intact");
+        let path = dir.path().join("db");
+        let intact = fs::read(&path).expect("a database");
+        for n in [2, 3] {
+            let text = format!("value {n} value {n}").into_bytes();
+            let mut bytes = intact.clone();
+            let mut places_of = bytes.windows(text.len()).enumerate();
+            let (at, _) = places_of
+                .find(|(_, window)| *window == text)
+                .expect("the value");
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).expect("a damaged database");
+            let db = open();
+            assert_eq!(db.blocks.get(block).expect("sled works"), value(1));
+            check_rest(&db, &places).expect_err("a damaged value");
+        }
+    }
 }

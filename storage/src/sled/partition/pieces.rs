@@ -129,6 +129,14 @@ impl Pieces {
         Ok(value)
     }
 
+    /// Reads all pieces from `first` on, which belong to no value.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub(super) fn check_behind(&self, first: u32) -> Result<(), StorageError> {
+        read_all(self.tree.range(first.to_be_bytes()..))
+    }
+
     /// Makes sled's cache look at the leaves of these pieces, so that it lets others go.
     fn let_go(&self, leaves: impl Iterator<Item = u32>) -> Result<(), StorageError> {
         for piece in leaves {
@@ -137,6 +145,15 @@ impl Pieces {
         }
         Ok(())
     }
+}
+
+/// Reads entries to their end.
+///
+/// # Errors
+/// When sled fails.
+pub(super) fn read_all(mut entries: sled::Iter) -> Result<(), StorageError> {
+    while guarded(|| entries.next().transpose())?.is_some() {}
+    Ok(())
 }
 
 #[cfg(test)]

@@ -102,6 +102,23 @@ fn what_cannot_be_kept_below_the_limit_is_refused_until_it_can() {
 }
 
 #[test]
+fn on_a_nearly_full_disk_damaged_partitions_go() {
+    let dir = TempDir::new().expect("a directory");
+    let disk = FaultyDisk::new();
+    disk.set_free_bytes(6 << 30);
+    let store = open(dir.path(), &disk);
+    let keeper = Arc::clone(&store.engine().expect("open").keeper);
+    let aside = dir.path().join("quarantine/2026-11-22T02-0001");
+    fs::create_dir_all(&aside).expect("a directory");
+    fs::write(aside.join("db"), "damaged").expect("a file");
+    keeper.look_at_disk().expect("the disk says");
+    assert!(aside.exists(), "there is room");
+    disk.set_free_bytes(4 << 30);
+    keeper.look_at_disk().expect("the disk says");
+    assert!(!aside.exists());
+}
+
+#[test]
 fn damaged_partitions_go_before_good_ones() {
     let dir = TempDir::new().expect("a directory");
     let (store, keeper) = limited(dir.path(), &FaultyDisk::new(), LIMIT_BYTES);

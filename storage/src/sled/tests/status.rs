@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::*;
 use crate::testing::Fault;
-use crate::{Concern, PartitionState, Removal, RemovalReason, StoreStatus};
+use crate::{Concern, PartitionState, RecoveryStatus, Removal, RemovalReason, StoreStatus};
 
 fn status(store: &SledStore) -> StoreStatus {
     store.status().expect("the store says")
@@ -232,6 +232,7 @@ fn why_spans_are_refused_is_told() {
     disk.set_free_bytes(4 << 30);
     let store = open_with(dir.path(), &disk, |settings| {
         settings.checkpoint_interval = HOUR;
+        settings.reopen_pause = HOUR;
     });
     let full = Concern::DiskFull {
         free_bytes: 4 << 30,

@@ -120,7 +120,8 @@ async fn a_failed_store_says_why_and_what_to_do() {
         page.texts(".alert"),
         [
             "The store failed: spans are refused. page <7> is gone. What was acknowledged is in the \
-             log; restart longpole to read it from there."
+             log; longpole opens the store anew from there as soon as it can, on a full disk once there is room. \
+             Exporters are told to try later."
         ]
     );
     let waiting = get(&site, "/").await;
