@@ -3,8 +3,7 @@
 //! A trace is due when it was quiet for a while or is old; a large one at once; under pressure the
 //! one that was quiet longest. What is due waits until there is enough for a block.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -17,6 +16,9 @@ use super::settings::Settings;
 
 /// What a trace takes besides its spans.
 const TRACE_BYTES: u64 = 256;
+
+/// Traces are looked at by when they are due in steps of this part of the quiet time.
+const TICKS: u32 = 64;
 
 /// A trace in memory.
 #[derive(Debug, Clone)]
@@ -46,8 +48,8 @@ pub(super) struct Live {
     /// What the requests in memory take: those of the traces here, and of those being sealed.
     requests: Budget,
     traces: HashMap<TraceId, LiveTrace, RandomState>,
-    /// Every trace once, by when it was due at the time it was put here.
-    by_due: BinaryHeap<Reverse<(Duration, u64, TraceId)>>,
+    /// Every trace once, with its generation, in the tick in which it was due when it was put here.
+    by_due: BTreeMap<u128, Vec<(u64, TraceId)>>,
     /// Those to be sealed next.
     ready: VecDeque<(u64, TraceId)>,
     ready_spans: usize,
@@ -72,7 +74,7 @@ impl Live {
         Self {
             requests,
             traces: HashMap::default(),
-            by_due: BinaryHeap::new(),
+            by_due: BTreeMap::new(),
             ready: VecDeque::new(),
             ready_spans: 0,
             ready_since: None,
@@ -116,8 +118,8 @@ impl Live {
                 last: now,
                 is_ready: false,
             };
-            let due = Reverse((trace.due(settings), trace.generation, trace_id));
-            self.by_due.push(due);
+            let tick = self.by_due.entry(tick(trace.due(settings), settings));
+            tick.or_default().push((trace.generation, trace_id));
             trace
         });
         trace.n_bytes += n_bytes as u64;
@@ -149,29 +151,21 @@ impl Live {
         now: Duration,
         settings: &Settings,
     ) -> Vec<LiveTrace> {
-        while self.ready_spans < settings.block_spans {
-            let Some(&Reverse((due, generation, trace_id))) = self.by_due.peek() else {
-                break;
-            };
-            if when == Take::Due && due > now {
+        let last = if when == Take::Due {
+            tick(now, settings)
+        } else {
+            u128::MAX
+        };
+        while self.ready_spans < settings.block_spans
+            && let Some(first) = self.by_due.first_entry()
+            && *first.key() <= last
+        {
+            let (at, traces) = first.remove_entry();
+            let waiting = self.make_due_ready(at, traces, when, now, settings);
+            if !waiting.is_empty() {
+                self.by_due.insert(at, waiting);
                 break;
             }
-            self.by_due.pop();
-            let Some(trace) = self
-                .traces
-                .get_mut(&trace_id)
-                .filter(|trace| trace.generation == generation && !trace.is_ready)
-            else {
-                continue;
-            };
-            let due_now = trace.due(settings);
-            if due_now > due {
-                self.by_due.push(Reverse((due_now, generation, trace_id)));
-                continue;
-            }
-            trace.is_ready = true;
-            let n_spans = trace.n_spans;
-            self.make_ready(generation, trace_id, n_spans, now);
         }
         let has_waited = self
             .ready_since
@@ -180,6 +174,44 @@ impl Live {
             return Vec::new();
         }
         self.take_ready(settings, now)
+    }
+
+    /// Makes those of a tick's traces ready that are due, until there are enough, and gives back those
+    /// that still wait in it.
+    fn make_due_ready(
+        &mut self,
+        at: u128,
+        mut traces: Vec<(u64, TraceId)>,
+        when: Take,
+        now: Duration,
+        settings: &Settings,
+    ) -> Vec<(u64, TraceId)> {
+        let mut waiting = Vec::new();
+        while self.ready_spans < settings.block_spans
+            && let Some((generation, trace_id)) = traces.pop()
+        {
+            let Some(trace) = self
+                .traces
+                .get_mut(&trace_id)
+                .filter(|trace| trace.generation == generation && !trace.is_ready)
+            else {
+                continue;
+            };
+            let due = trace.due(settings);
+            let due_tick = tick(due, settings);
+            if due_tick > at {
+                let later = self.by_due.entry(due_tick).or_default();
+                later.push((generation, trace_id));
+            } else if when == Take::Due && due > now {
+                waiting.push((generation, trace_id));
+            } else {
+                trace.is_ready = true;
+                let n_spans = trace.n_spans;
+                self.make_ready(generation, trace_id, n_spans, now);
+            }
+        }
+        waiting.append(&mut traces);
+        waiting
     }
 
     fn take_ready(&mut self, settings: &Settings, now: Duration) -> Vec<LiveTrace> {
@@ -200,4 +232,9 @@ impl Live {
         taken.sort_unstable_by_key(|trace| trace.trace_id);
         taken
     }
+}
+
+/// The tick a moment lies in.
+fn tick(at: Duration, settings: &Settings) -> u128 {
+    at.as_nanos() / (settings.quiet / TICKS).as_nanos().max(1)
 }

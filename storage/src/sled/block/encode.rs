@@ -307,12 +307,12 @@ impl BlockBuilder {
                 Step::SpanId => to.span_id(u64::from_be_bytes(eight(place.start))),
                 Step::ParentId => to.parent_id(u64::from_be_bytes(eight(place.start))),
                 Step::Start => to.start(u64::from_le_bytes(eight(place.start))),
-                Step::End => to.time(u64::from_le_bytes(eight(place.start))),
+                Step::End | Step::EventTime => to.time(u64::from_le_bytes(eight(place.start))),
                 Step::Attribute(column) | Step::Field(column) => {
                     let values = &mut self.columns[column as usize].values;
                     values.push_likely(&message[place], last, &self.hasher);
                 }
-                _ => {}
+                Step::TraceId | Step::Event | Step::EventEnd | Step::Message(_) => {}
             }
         }
         Some(shape)

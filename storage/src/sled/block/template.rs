@@ -10,6 +10,9 @@ use super::tokens::Token;
 /// The longest list of steps that is worth a template.
 const STEPS_MAX: usize = 64;
 
+/// What is not a field.
+const NO_TAG: (u32, u8, Option<&[u8]>) = (0, 0, None);
+
 /// What to expect of a span: the shape of an earlier one.
 #[derive(Debug)]
 pub(super) struct Template {
@@ -59,20 +62,27 @@ impl Template {
                 Token::ParentId(_) => (4, 2, None),
                 Token::Start(_) => (7, 1, None),
                 Token::End(_) => (8, 1, None),
-                Token::Attribute { key, .. } => (9, 2, Some(&message[key.clone()])),
+                Token::Attribute { part, key, .. } => {
+                    let number = if *part == Part::EventAttribute { 3 } else { 9 };
+                    (number, 2, Some(&message[key.clone()]))
+                }
                 Token::Field { part, whole } => {
-                    let Part::SpanField(number) = *part else {
+                    let (Part::SpanField(number) | Part::EventField(number)) = *part else {
                         return None;
                     };
                     (number, message[whole.start] & 7, None)
                 }
-                Token::Event | Token::EventTime(_) | Token::EventEnd => return None,
+                Token::Event => (11, 2, None),
+                Token::EventTime(_) => (1, 1, None),
+                Token::EventEnd => NO_TAG,
             };
             let start = template.fixed.len();
-            put_varint(
-                &mut template.fixed,
-                u64::from(number) << 3 | u64::from(wire_type),
-            );
+            if number > 0 {
+                put_varint(
+                    &mut template.fixed,
+                    u64::from(number) << 3 | u64::from(wire_type),
+                );
+            }
             let tag_len = template.fixed.len() - start;
             let mut key_len = 0;
             if let Some(key) = key {
@@ -112,6 +122,7 @@ impl Template {
         places.clear();
         let mut scan = Scan { message, at: 0 };
         let mut fixed = self.fixed.as_slice();
+        let mut event_end = 0;
         for expected in &self.steps {
             let start = scan.at;
             let (tag, rest) = fixed.split_at_checked(usize::from(expected.tag_len))?;
@@ -128,7 +139,14 @@ impl Template {
                     scan.expect(&[8])?;
                     scan.skip(8)?
                 }
-                Step::Start | Step::End => scan.skip(8)?,
+                Step::Start | Step::End | Step::EventTime => scan.skip(8)?,
+                Step::Event => {
+                    let len = scan.len()?;
+                    event_end = scan.at + len;
+                    scan.at
+                }
+                // What reached over it ended elsewhere.
+                Step::EventEnd if scan.at == event_end => scan.at,
                 Step::Attribute(_) => {
                     let len = scan.len()?;
                     let end = scan.at + len;
@@ -153,7 +171,7 @@ impl Template {
                     }
                     start
                 }
-                _ => return None,
+                Step::EventEnd | Step::Message(_) => return None,
             };
             places.push((u32::try_from(value).ok()?, u32::try_from(scan.at).ok()?));
         }

@@ -161,6 +161,27 @@ proptest! {
     }
 
     #[test]
+    fn spans_that_differ_in_a_byte_come_back_as_they_were_sent(
+        fields in prop::collection::vec(any_field(), 1..8),
+        changes in prop::collection::vec(prop::option::of((any::<prop::sample::Index>(), any::<u8>())), 1..40),
+    ) {
+        let message = fields.concat();
+        let variant = |change: Option<(prop::sample::Index, u8)>| {
+            let mut message = message.clone();
+            if let Some((at, byte)) = change {
+                let at = at.index(message.len());
+                message[at] = byte;
+            }
+            (vec![], vec![], message)
+        };
+        let spans: Spans = changes.into_iter().map(variant).collect();
+        let bytes = build(&[(id(1), spans.clone())]);
+        let block = Block::open(&bytes).expect("a block");
+        let all = block.traces(block.fragments()).expect("its traces");
+        prop_assert_eq!(spans_of(&all[0]), spans);
+    }
+
+    #[test]
     fn damage_is_an_error_and_never_a_panic(
         traces in prop::collection::vec(any_spans(), 1..4),
         at in any::<prop::sample::Index>(),
