@@ -9,7 +9,7 @@ use longpole_proto::testing::{START, span_id, trace_id};
 use longpole_proto::wire::ExportRequest;
 use longpole_storage::{
     Appended, Completion, Health, Matched, Operation, Scanned, SearchRequest, SearchResult, Stats,
-    StorageError, Store, StoreStatus, StoredTrace,
+    StorageError, Store, StoreStatus, StoredTrace, TraceVersion,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -99,6 +99,10 @@ impl Store for FakeStore {
     }
 
     fn trace(&self, _trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
+        Ok(None)
+    }
+
+    fn trace_version(&self, _trace_id: TraceId) -> Result<Option<TraceVersion>, StorageError> {
         Ok(None)
     }
 

@@ -11,6 +11,7 @@
 //! - a cycle is cut at its earliest span.
 
 mod forest;
+mod memory;
 #[cfg(test)]
 mod tests;
 

@@ -19,6 +19,7 @@ pub use status::{
 };
 pub use store::{
     Appended, Completion, Durability, Operation, Stats, Store, StoreConfig, StoredTrace,
+    TraceVersion,
 };
 
 use std::sync::Arc;

@@ -67,7 +67,7 @@ use self::reopen::{Alarm, Slot};
 use self::settings::Settings;
 use crate::{
     Completion, Health, Operation, SearchRequest, SearchResult, Stats, StorageError, Store,
-    StoreConfig, StoreStatus, StoredTrace,
+    StoreConfig, StoreStatus, StoredTrace, TraceVersion,
 };
 
 /// The embedded store.
@@ -128,6 +128,10 @@ impl Store for SledStore {
 
     fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
         self.engine()?.core.trace(trace_id)
+    }
+
+    fn trace_version(&self, trace_id: TraceId) -> Result<Option<TraceVersion>, StorageError> {
+        self.engine()?.core.trace_version(trace_id)
     }
 
     fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {

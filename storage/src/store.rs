@@ -71,6 +71,19 @@ pub struct StoredTrace {
     pub last_received: UnixNanos,
 }
 
+/// What a trace consists of at a moment: while it stays the same, so does the trace. It changes when
+/// spans arrive, when they go, and now and then when neither does. Versions of one trace, of one
+/// open store, can be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TraceVersion(Box<[u64]>);
+
+impl TraceVersion {
+    /// The version these numbers stand for.
+    pub fn new(numbers: impl IntoIterator<Item = u64>) -> Self {
+        Self(numbers.into_iter().collect())
+    }
+}
+
 /// A service's span name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Operation {
@@ -108,6 +121,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When the disk or engine fails, or what is stored is damaged.
     fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError>;
+
+    /// What [`Self::trace`] would read now, without reading it; `None` when there is no such trace.
+    /// Who asks before reading has a trace that is of this version or newer.
+    ///
+    /// # Errors
+    /// When the disk or engine fails.
+    fn trace_version(&self, trace_id: TraceId) -> Result<Option<TraceVersion>, StorageError>;
 
     /// The requests that match, in the order asked for: exactly, over everything acknowledged, unless
     /// the result says that it is not complete.

@@ -19,6 +19,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod trace_cache;
 mod trace_view;
 pub mod urls;
 

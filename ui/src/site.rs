@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, header};
-use longpole_analysis::Analysis;
 use longpole_proto::{Trace, TraceId, UnixNanos, wire};
 use longpole_storage::StoredTrace;
 use tokio::sync::Semaphore;
 
 use crate::error::UiError;
+use crate::trace_cache::{Loaded, TraceCache};
 use crate::{UiState, Urls, absence, assets, concern};
 
 /// How many pages are made at once; the rest wait their turn.
@@ -20,13 +20,7 @@ const READS_MAX: usize = 16;
 pub(crate) struct Site {
     pub(crate) state: UiState,
     turns: Arc<Semaphore>,
-}
-
-/// A trace, decoded and analysed.
-pub(crate) struct Loaded {
-    pub(crate) stored: StoredTrace,
-    pub(crate) trace: Trace,
-    pub(crate) analysis: Analysis,
+    traces: Arc<TraceCache>,
 }
 
 impl Site {
@@ -34,6 +28,7 @@ impl Site {
         Self {
             state,
             turns: Arc::new(Semaphore::new(READS_MAX)),
+            traces: Arc::default(),
         }
     }
 
@@ -89,23 +84,21 @@ impl Site {
     }
 
     /// A stored trace, decoded. Blocks.
-    pub(crate) fn trace(&self, trace_id: TraceId) -> Result<(StoredTrace, Trace), UiError> {
+    pub(crate) fn trace(&self, trace_id: TraceId) -> Result<Arc<Loaded>, UiError> {
+        // Before it is read: what arrives meanwhile is in it, but makes another version.
+        let Some(version) = self.state.store.trace_version(trace_id)? else {
+            self.traces.forget(trace_id);
+            return Err(self.no_trace(trace_id));
+        };
+        self.traces.get(trace_id, version, || self.decode(trace_id))
+    }
+
+    fn decode(&self, trace_id: TraceId) -> Result<Loaded, UiError> {
         let stored = self.stored(trace_id)?;
         let parts = wire::decode_traces(trace_id, &stored.otlp)
             .map_err(|source| UiError::Damaged { trace_id, source })?;
         let trace = Trace::new(trace_id, parts).ok_or_else(|| self.no_trace(trace_id))?;
-        Ok((stored, trace))
-    }
-
-    /// A stored trace, decoded and analysed. Blocks.
-    pub(crate) fn load(&self, trace_id: TraceId) -> Result<Loaded, UiError> {
-        let (stored, trace) = self.trace(trace_id)?;
-        let analysis = Analysis::of(&trace);
-        Ok(Loaded {
-            stored,
-            trace,
-            analysis,
-        })
+        Ok(Loaded::new(stored.last_received, trace))
     }
 }
 

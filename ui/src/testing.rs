@@ -18,7 +18,7 @@ use longpole_storage::{
     Cancel, Completion, Concern, Damage, DiskStatus, Health, Matched, MemoryStatus, Operation,
     Order, PartitionState, PartitionStatus, RecoveryStatus, Removal, RemovalReason, RemovedStatus,
     Scanned, SearchRequest, SearchResult, SetAside, Stats, StorageError, Store, StoreStatus,
-    StoredTrace,
+    StoredTrace, TraceVersion,
 };
 use scraper::{Html, Selector};
 use tokio::sync::{Mutex, mpsc};
@@ -110,6 +110,13 @@ impl Store for FakeStore {
     fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
         self.check()?;
         Ok(self.traces.get(&trace_id).cloned())
+    }
+
+    fn trace_version(&self, trace_id: TraceId) -> Result<Option<TraceVersion>, StorageError> {
+        self.check()?;
+        let trace = self.traces.get(&trace_id);
+        // Its spans do not change here.
+        Ok(trace.map(|_| TraceVersion::new([])))
     }
 
     fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {
@@ -230,8 +237,13 @@ impl Store for FakeStore {
 
 /// The pages over a store, mounted at a base path.
 pub(crate) fn site_at(base: &str, store: FakeStore) -> Router {
+    site_over(base, Arc::new(store))
+}
+
+/// The pages over any store, mounted at a base path.
+pub(crate) fn site_over(base: &str, store: Arc<dyn Store>) -> Router {
     router(UiState {
-        store: Arc::new(store),
+        store,
         urls: Urls::new(base).expect("a base path"),
         clock: Arc::new(|| NOW),
         receivers: Arc::new(|| ReceiverStatus {

@@ -1,8 +1,10 @@
 use axum::Router;
 use http::StatusCode;
-use longpole_proto::testing::span_id;
+use longpole_proto::testing::{SpanBuilder, span_id, trace_of};
+use longpole_proto::wire::{ExportRequest, encode_traces};
+use longpole_storage::StoreConfig;
 
-use crate::testing::{FakeStore, ask, checkout, get, site, site_at};
+use crate::testing::{FakeStore, ask, checkout, get, site, site_at, site_over};
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
@@ -135,4 +137,37 @@ async fn pages_are_compressed_when_asked_for() {
     let page = ask(&site, "GET", &format!("/trace/{ID}"), &gzip).await;
     assert_eq!(page.header("content-encoding"), "gzip");
     assert!(page.body.len() < 10 * 1024, "{} bytes", page.body.len());
+}
+
+#[tokio::test]
+async fn spans_that_arrive_are_seen_at_once_however_often_the_trace_was_opened() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let store = longpole_storage::open(&StoreConfig::new(dir.path())).expect("a store");
+    let site = site_over("", std::sync::Arc::clone(&store));
+    for n in 1..=3_usize {
+        let span = SpanBuilder::new(n as u64, "work").at(0, 10 * n as u64);
+        let span = if n == 1 { span } else { span.parent(1) };
+        let bytes = encode_traces(&trace_of([span]));
+        let request = ExportRequest::parse(bytes.into()).expect("an export request");
+        let (sender, done) = std::sync::mpsc::sync_channel(1);
+        let answer = Box::new(move |result| sender.send(result).expect("the test waits"));
+        store.append(request, crate::testing::NOW, answer);
+        done.recv().expect("an answer").expect("acknowledged");
+        for _ in 0..2 {
+            let page = get(&site, &format!("/trace/{ID}")).await;
+            assert_eq!(page.texts("[role=row][id^=s-]").len(), n, "{}", page.text());
+            let json = get(&site, &format!("/api/v1/traces/{ID}"))
+                .await
+                .text()
+                .to_owned();
+            assert_eq!(json.matches("\"spanId\"").count(), n, "{json}");
+            let analysis = get(&site, &format!("/api/v1/traces/{ID}/analysis")).await;
+            assert_eq!(analysis.json()["services"][0]["spans"], n);
+            let span = get(&site, &format!("/trace/{ID}/span/{}", span_id(n as u64))).await;
+            assert_eq!(span.status, StatusCode::OK);
+        }
+    }
+    store.close().expect("it closes");
+    let page = get(&site, &format!("/trace/{ID}")).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{self, SpanBuilder};
+use crate::{Attribute, AttributeValue, Attributes, Event};
 
 fn names(trace: &Trace) -> Vec<String> {
     (0..trace.len())
@@ -107,6 +108,53 @@ fn a_chain_of_a_hundred_thousand_spans_is_a_trace_like_any_other() {
     }));
     assert_eq!(trace.depth(99_999), 99_999);
     assert_eq!(trace.subtree(0), 0..100_000);
+}
+
+#[test]
+fn all_that_a_trace_holds_takes_memory() {
+    const KB: usize = 1 << 10;
+    let size = |span: SpanBuilder| testing::trace_of([span]).memory_bytes();
+    let span = || SpanBuilder::new(1, "work");
+    let text = || "x".repeat(64 * KB);
+    let small = size(span());
+    assert!((200..2 * KB).contains(&small), "{small}");
+    let nested = AttributeValue::Array(vec![AttributeValue::Map(Attributes(vec![Attribute {
+        key: "key".to_owned(),
+        value: text().as_str().into(),
+    }]))]);
+    let large = [
+        SpanBuilder::new(1, &text()),
+        span().service(&text()),
+        span().attribute(&text(), true),
+        span().attribute("key", text().as_str()),
+        span().attribute("key", AttributeValue::Bytes(text().into())),
+        span().attribute("key", nested),
+        span().error(&text()),
+        span().with(|span| span.trace_state = text()),
+        span().with(|span| {
+            span.events.push(Event {
+                name: text(),
+                ..Event::default()
+            });
+        }),
+        span()
+            .link(2)
+            .with(|span| span.links[0].trace_state = text()),
+    ];
+    for (n, span) in large.into_iter().enumerate() {
+        // A service's name is in its resource and in the list of services.
+        let more = size(span) - small;
+        assert!((63 * KB..130 * KB).contains(&more), "{n}: {more}");
+    }
+    let name: Arc<str> = text().into();
+    let shared = testing::trace_of(
+        (1..=10).map(|n| SpanBuilder::new(n, "").with(|span| span.name = Arc::clone(&name))),
+    );
+    drop(name);
+    assert!(
+        shared.memory_bytes() < 80 * KB,
+        "a name is shared by ten spans"
+    );
 }
 
 proptest! {

@@ -26,13 +26,18 @@ use super::seal::Turn;
 use super::settings::Settings;
 use super::traces::TraceBuilder;
 use super::view::{self, PartitionView, View};
-use crate::{StorageError, StoredTrace};
+use crate::{StorageError, StoredTrace, TraceVersion};
 
 /// How often it is looked whether there is room, at the least.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How many there were in this process.
+static OPENINGS: AtomicU64 = AtomicU64::new(0);
+
 /// An open store's data, and how to get at it.
 pub(super) struct Core {
+    /// Tells it from those before it in this process.
+    opening: u64,
     pub(super) settings: Settings,
     pub(super) files: Arc<dyn Files>,
     pub(super) paths: Paths,
@@ -143,6 +148,7 @@ impl Core {
     ) -> Self {
         let requests = Budget::new(u64::MAX);
         Self {
+            opening: OPENINGS.fetch_add(1, Ordering::Relaxed),
             settings: plan.settings.clone(),
             files: Arc::clone(&plan.files),
             paths,
@@ -358,12 +364,27 @@ impl Core {
     /// # Errors
     /// When what is stored of it cannot be read or is too large.
     pub(super) fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
-        let (chunks, view) = {
-            let state = self.state.lock();
-            (state.chunks(trace_id), state.view.clone())
-        };
+        let (chunks, view) = self.parts(trace_id);
         let trace = read_trace(trace_id, &chunks, &view)?;
         Ok(trace.finish())
+    }
+
+    /// What a trace consists of now.
+    ///
+    /// # Errors
+    /// When a partition cannot be read.
+    pub(super) fn trace_version(
+        &self,
+        trace_id: TraceId,
+    ) -> Result<Option<TraceVersion>, StorageError> {
+        let (chunks, view) = self.parts(trace_id);
+        let fragments = view.fragments(trace_id)?;
+        Ok(view::version(self.opening, &fragments, &chunks))
+    }
+
+    fn parts(&self, trace_id: TraceId) -> (Vec<Chunk>, View) {
+        let state = self.state.lock();
+        (state.chunks(trace_id), state.view.clone())
     }
 }
 

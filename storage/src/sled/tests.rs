@@ -3,6 +3,7 @@ mod retention;
 mod room;
 mod search;
 mod status;
+mod versions;
 
 use std::fs;
 use std::path::Path;

@@ -8,8 +8,9 @@ use longpole_proto::{TraceId, UnixNanos};
 
 use super::block::{Block, Fragment};
 use super::partition::{LateRow, Partition, Zone};
+use super::received::Chunk;
 use super::traces::TraceBuilder;
-use crate::StorageError;
+use crate::{StorageError, TraceVersion};
 
 /// The partitions and blocks there are, oldest first. Cheap to clone; a clone does not change.
 #[derive(Clone, Default)]
@@ -232,6 +233,30 @@ pub(super) fn covers(fragments: &[FragmentRef], seq: u64) -> bool {
     fragments
         .iter()
         .any(|fragment| fragment.after < seq && seq <= fragment.seq)
+}
+
+/// What a trace is that consists, in this opening of its store, of these fragments and, in memory, of
+/// these chunks; `None` when there are none.
+pub(super) fn version(
+    opening: u64,
+    fragments: &[FragmentRef],
+    chunks: &[Chunk],
+) -> Option<TraceVersion> {
+    if fragments.is_empty() && chunks.is_empty() {
+        return None;
+    }
+    // A block is what its partition and number say for as long as the store is open: neither
+    // changes, and no number is given twice. A store that failed and was opened anew may give them to
+    // others.
+    let blocks = fragments
+        .iter()
+        .map(|fragment| u64::from(fragment.partition.number()) << 32 | u64::from(fragment.block));
+    let seqs = chunks.iter().map(Chunk::seq);
+    // How many there are of the one tells where the other begins.
+    let head = [opening, fragments.len() as u64];
+    Some(TraceVersion::new(
+        head.into_iter().chain(blocks).chain(seqs),
+    ))
 }
 
 /// The row a new fragment gets whose spans begin at `seq_min`, when there are earlier ones.

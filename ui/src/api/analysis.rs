@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::answer;
 use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
-use crate::site::{Loaded, Site};
+use crate::site::Site;
+use crate::trace_cache::Loaded;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -96,16 +97,16 @@ pub(crate) async fn analysis(
     pairs: Pairs,
 ) -> Result<Response, UiError> {
     pairs.only(&[])?;
-    site.read(move |site| answer(&document(&site.load(trace_id)?)))
-        .await
+    site.read(move |site| {
+        let loaded = site.trace(trace_id)?;
+        answer(&document(&loaded))
+    })
+    .await
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share has fewer digits")]
-fn document(
-    Loaded {
-        trace, analysis, ..
-    }: &Loaded,
-) -> Document<'_> {
+fn document(loaded: &Loaded) -> Document<'_> {
+    let (trace, analysis) = (&loaded.trace, loaded.analysis());
     let span_id = |span_idx: usize| trace.span(span_idx).span_id;
     let name = |span_idx: usize| trace.span(span_idx).name.as_ref();
     let span_ids = |span_idxs: &[usize]| {

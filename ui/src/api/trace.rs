@@ -40,15 +40,15 @@ pub(crate) async fn trace(
         (kind, stored.otlp).into_response()
     } else {
         let document = site.read(move |site| {
-            let (_, trace) = site.trace(trace_id)?;
+            let loaded = site.trace(trace_id)?;
+            let trace = &loaded.trace;
             match span {
-                None => Ok(otlp_json::write_trace(&trace)),
+                None => Ok(otlp_json::write_trace(trace)),
                 Some(span) => {
-                    let span_idx = SpanRefs::of(&trace)
+                    let span_idx = SpanRefs::of(trace)
                         .find(span)
                         .ok_or(UiError::NoSpan { trace_id, span })?;
-                    let alone =
-                        alone(&trace, span_idx).ok_or(UiError::NoSpan { trace_id, span })?;
+                    let alone = alone(trace, span_idx).ok_or(UiError::NoSpan { trace_id, span })?;
                     Ok(otlp_json::write_trace(&alone))
                 }
             }
@@ -67,7 +67,7 @@ pub(crate) async fn jaeger(
     TraceIdPath(trace_id): TraceIdPath,
 ) -> Result<Response, UiError> {
     let document = site
-        .read(move |site| Ok(jaeger_json::write_trace(&site.trace(trace_id)?.1)))
+        .read(move |site| Ok(jaeger_json::write_trace(&site.trace(trace_id)?.trace)))
         .await?;
     Ok(json(document))
 }

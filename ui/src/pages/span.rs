@@ -15,8 +15,9 @@ use crate::error::UiError;
 use crate::extract::{Pairs, SpanPath, TraceIdPath};
 use crate::format::Count;
 use crate::search_form::SearchForm;
-use crate::site::{Loaded, Site, html};
+use crate::site::{Site, html};
 use crate::timeline::{Percent, Window};
+use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRef, SpanRefs, TraceView};
 use value::ValueView;
 
@@ -135,7 +136,7 @@ pub(crate) async fn fragment(
     let view = TraceView::read(&pairs).map_err(UiError::Parameters)?;
     let details = site
         .read(move |site| {
-            let loaded = site.load(trace_id)?;
+            let loaded = site.trace(trace_id)?;
             let refs = SpanRefs::of(&loaded.trace);
             let span_idx = refs.find(span).ok_or(UiError::NoSpan { trace_id, span })?;
             let class = super::trace::palette(&loaded).class(loaded.trace.service(span_idx));
@@ -155,9 +156,7 @@ impl SpanDetails {
         span_idx: usize,
         class: String,
     ) -> Self {
-        let Loaded {
-            trace, analysis, ..
-        } = loaded;
+        let (trace, analysis) = (&loaded.trace, loaded.analysis());
         let span = trace.span(span_idx);
         let origin = Window::of(trace).start;
         let nanos = span.duration_nanos();
@@ -231,12 +230,8 @@ impl SpanDetails {
     }
 }
 
-fn hop(
-    Loaded {
-        trace, analysis, ..
-    }: &Loaded,
-    span_idx: usize,
-) -> Option<HopView> {
+fn hop(loaded: &Loaded, span_idx: usize) -> Option<HopView> {
+    let (trace, analysis) = (&loaded.trace, loaded.analysis());
     let hop_idx = analysis.hop_of[span_idx] as usize;
     let hop = &analysis.hops[hop_idx];
     (hop.entry_idx == span_idx).then(|| HopView {

@@ -15,8 +15,9 @@ use crate::extract::{Pairs, TraceIdPath};
 use crate::format::{Count, iso, utc};
 use crate::pages::span::SpanDetails;
 use crate::palette::Palette;
-use crate::site::{Frame, Loaded, Site, html};
+use crate::site::{Frame, Site, html};
 use crate::timeline::{Options, Percent, Timeline};
+use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRef, SpanRefs, TraceView};
 use crate::{Urls, palette};
 use row::RowView;
@@ -99,7 +100,10 @@ pub(crate) async fn page(
 ) -> Result<Response, UiError> {
     let view = TraceView::read(&pairs).map_err(UiError::Parameters)?;
     let page = site
-        .read(move |site| render(site, &site.load(trace_id)?, &view))
+        .read(move |site| {
+            let loaded = site.trace(trace_id)?;
+            render(site, &loaded, &view)
+        })
         .await?;
     Ok(html(page))
 }
@@ -107,11 +111,7 @@ pub(crate) async fn page(
 /// Renders a trace's page as `view` asks for it.
 fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiError> {
     let urls = site.urls();
-    let Loaded {
-        stored,
-        trace,
-        analysis,
-    } = loaded;
+    let (trace, analysis) = (&loaded.trace, loaded.analysis());
     let refs = SpanRefs::of(trace);
     let selected = view.span.and_then(|span| refs.find(span));
     let options = Options {
@@ -130,7 +130,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
     });
     let facts = facts(urls, loaded);
     let hot = refs.name(analysis.hops[analysis.slowest_hop].entry_idx);
-    let age = site.now().nanos_since(stored.last_received);
+    let age = site.now().nanos_since(loaded.last_received);
     let title = format!("{} {} {}", facts.service, facts.operation, facts.took);
     let findings = findings(urls, loaded, &refs, view);
     let (findings, more_findings) = {
@@ -181,19 +181,15 @@ pub(crate) fn palette(loaded: &Loaded) -> palette::Palette<'_> {
     let services = loaded.trace.services();
     Palette::of(
         loaded
-            .analysis
+            .analysis()
             .services
             .iter()
             .map(|share| services[share.service_idx].as_str()),
     )
 }
 
-fn facts(
-    urls: &Urls,
-    Loaded {
-        trace, analysis, ..
-    }: &Loaded,
-) -> Facts {
+fn facts(urls: &Urls, loaded: &Loaded) -> Facts {
+    let (trace, analysis) = (&loaded.trace, loaded.analysis());
     let root = trace.request_root();
     let depth = (0..trace.len())
         .map(|span_idx| trace.depth(span_idx))
@@ -215,12 +211,8 @@ fn facts(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of a bar's width")]
-fn shares(
-    Loaded {
-        trace, analysis, ..
-    }: &Loaded,
-    palette: &Palette<'_>,
-) -> Vec<Share> {
+fn shares(loaded: &Loaded, palette: &Palette<'_>) -> Vec<Share> {
+    let (trace, analysis) = (&loaded.trace, loaded.analysis());
     let total = analysis.duration_nanos;
     let on_path: Vec<_> = analysis
         .services
@@ -262,7 +254,7 @@ fn findings(
     refs: &SpanRefs<'_>,
     view: &TraceView,
 ) -> Vec<FindingView> {
-    let shown = loaded.analysis.findings.iter().take(FINDINGS_MAX);
+    let shown = loaded.analysis().findings.iter().take(FINDINGS_MAX);
     shown
         .map(|finding| FindingView {
             is_error: finding.kind == FindingKind::Errors,

@@ -4,8 +4,8 @@ use longpole_analysis::format::{count, duration, label, percent, span_label};
 
 use crate::Urls;
 use crate::palette::Palette;
-use crate::site::Loaded;
 use crate::timeline::{Bar, Label, Node, Percent, Place, Row, RowKind, Timeline, Toggle, Under};
+use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRefs, TraceView};
 
 /// Where rows come from.
@@ -189,9 +189,7 @@ impl Context<'_> {
         [is_hot, is_culprit, is_selected]: [bool; 3],
         folded: Under,
     ) {
-        let Loaded {
-            trace, analysis, ..
-        } = self.loaded;
+        let (trace, analysis) = (&self.loaded.trace, self.loaded.analysis());
         let span = trace.span(span_idx);
         let name = self.refs.name(span_idx);
         let service = trace.service(span_idx);
