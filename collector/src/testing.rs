@@ -9,7 +9,7 @@ use longpole_proto::testing::{START, span_id, trace_id};
 use longpole_proto::wire::ExportRequest;
 use longpole_storage::{
     Appended, Completion, Health, Matched, Operation, Scanned, SearchRequest, SearchResult, Stats,
-    StorageError, Store, StoreStatus, StoredTrace, TraceVersion,
+    StorageError, Store, StoreStatus, StoredTrace, TraceVersion, Unseen,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -112,6 +112,7 @@ impl Store for FakeStore {
             matched: Matched::AtLeast(0),
             complete: true,
             next: None,
+            unseen: Unseen::default(),
             scanned: Scanned::default(),
         })
     }

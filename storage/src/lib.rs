@@ -12,7 +12,10 @@ mod store;
 pub mod testing;
 
 pub use error::StorageError;
-pub use search::{Cancel, CancelOnDrop, Matched, Order, Scanned, SearchRequest, SearchResult};
+pub use search::{
+    Cancel, CancelOnDrop, Matched, Order, Scanned, SearchLimit, SearchRequest, SearchResult,
+    Stopped, Unseen,
+};
 pub use status::{
     Concern, Damage, DiskStatus, Health, LiveStatus, MemoryStatus, PartitionState, PartitionStatus,
     RecoveryStatus, Removal, RemovalReason, RemovedStatus, SetAside, StoreStatus,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use longpole_analysis::TraceSummary;
 use longpole_analysis::query::Query;
@@ -24,6 +25,9 @@ pub struct SearchRequest {
     pub after: Option<String>,
     /// Whether to count all matches.
     pub count: bool,
+    /// How long after its begin a search may still look at what only counts; `None` for as long as it
+    /// may take at all.
+    pub count_within: Option<Duration>,
     /// Ends the search when nobody waits for it any more.
     pub cancel: Cancel,
 }
@@ -52,10 +56,45 @@ pub struct SearchResult {
     /// Whether `requests` is exactly what was asked for: nothing that could have a place in it was
     /// unreadable, or left out because the search reached the limits of its work.
     pub complete: bool,
-    /// Where the next page begins; `None` when this is the last.
+    /// Where the next page begins; `None` when this is the last, and when it is not known where that
+    /// would be because the search was stopped before this one was sure.
     pub next: Option<String>,
+    /// What it did not see.
+    pub unseen: Unseen,
     /// What it took.
     pub scanned: Scanned,
+}
+
+/// What a search did not see of what it was to look at; the default is that it saw all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unseen {
+    /// That it reached the limits of its work.
+    pub stopped: Option<Stopped>,
+    /// How many blocks and traces could not be read.
+    pub n_unreadable: u64,
+    /// How many partitions were set aside since the store was opened because they could not be read;
+    /// nothing says what was in them.
+    pub n_set_aside: u64,
+}
+
+/// Where a search stopped that reached the limits of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// The limit it reached.
+    pub limit: SearchLimit,
+    /// Every request in the range was looked at of which what the order goes by (the duration in
+    /// nanoseconds, the start, the spans, the errors) is greater than this, save those that are on
+    /// earlier pages. `None` when there is no such number.
+    pub seen_beyond: Option<u64>,
+}
+
+/// What bounds a search's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchLimit {
+    /// How long it takes.
+    Time(Duration),
+    /// How many bytes of spans it decodes.
+    Bytes(u64),
 }
 
 /// How many requests match.

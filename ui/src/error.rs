@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
+use longpole_analysis::query::QueryError;
 use longpole_proto::wire::WireError;
 use longpole_proto::{IdError, TraceId};
 use longpole_storage::StorageError;
@@ -86,6 +87,8 @@ pub(crate) enum UiError {
     Span { text: String },
     #[error("{}", said(.0))]
     Parameters(Vec<BadParameter>),
+    #[error("the query cannot be used: {}", causes(.0))]
+    Query(QueryError),
     #[error("a single span is not given as protobuf")]
     SpanAsProtobuf,
     #[error("the store cannot answer now")]
@@ -152,7 +155,7 @@ impl UiError {
                 StatusCode::NOT_FOUND
             }
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TraceId { .. } | Self::Span { .. } | Self::Parameters(_) => {
+            Self::TraceId { .. } | Self::Span { .. } | Self::Parameters(_) | Self::Query(_) => {
                 StatusCode::BAD_REQUEST
             }
             Self::SpanAsProtobuf => StatusCode::NOT_ACCEPTABLE,
@@ -173,6 +176,7 @@ impl UiError {
             Self::TraceId { .. } => "invalid_trace_id",
             Self::Span { .. } => "invalid_span_id",
             Self::Parameters(_) => "invalid_parameter",
+            Self::Query(_) => "invalid_query",
             Self::SpanAsProtobuf => "not_acceptable",
             Self::Busy(_) => "unavailable",
             Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => "internal",
@@ -210,6 +214,7 @@ impl UiError {
                 "A span ID is 16 hex digits that are not all zero, such as 00f067aa0ba902b7."
             }
             Self::Parameters(_) => "Correct the value or leave the parameter out.",
+            Self::Query(_) => "Correct the query, or ask for less at once.",
             Self::SpanAsProtobuf => "Ask for JSON, or for the whole trace.",
             Self::Busy(_) => "Try again in a moment.",
             Self::Store(_) | Self::Damaged { .. } => {
@@ -247,6 +252,7 @@ impl From<StorageError> for UiError {
                 &cursor,
                 "the `next` of a search with the same parameters",
             )]),
+            StorageError::Query(error) => Self::Query(error),
             error => Self::Store(error),
         }
     }

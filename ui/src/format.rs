@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use longpole_analysis::format::count;
+use longpole_analysis::format::{count, duration};
 use longpole_proto::UnixNanos;
 
 /// A point in time with milliseconds: `22 Nov 2026 01:47:54.755`.
@@ -37,6 +37,22 @@ fn strftime(time: UnixNanos, format: &str) -> String {
         .to_zoned(TimeZone::UTC)
         .strftime(format)
         .to_string()
+}
+
+/// A duration for people that is not less than this one.
+pub(crate) fn duration_up(nanos: u64) -> String {
+    // As exact as people get it.
+    let unit = match nanos {
+        0..1_000 => 1,
+        1_000..10_000 => 100,
+        10_000..1_000_000 => 1_000,
+        1_000_000..10_000_000 => 100_000,
+        10_000_000..1_000_000_000 => 1_000_000,
+        1_000_000_000..60_000_000_000 => 10_000_000,
+        60_000_000_000..3_600_000_000_000 => 1_000_000_000,
+        _ => 60_000_000_000,
+    };
+    duration(nanos.div_ceil(unit).saturating_mul(unit))
 }
 
 /// A number of bytes: `512 B`, `1.4 GiB`.
@@ -108,6 +124,27 @@ mod tests {
             (86_400 * 1_000 + 59, "1,000 days"),
         ] {
             assert_eq!(period(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn durations_are_rounded_up_where_less_would_be_false() {
+        for (nanos, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_001, "1.1 µs"),
+            (9_951, "10 µs"),
+            (10_001, "11 µs"),
+            (999_600, "1.0 ms"),
+            (9_900_001, "10 ms"),
+            (200_000_000, "200 ms"),
+            (999_000_001, "1.00 s"),
+            (1_230_000_001, "1.24 s"),
+            (59_990_000_001, "1 min 0 s"),
+            (3_599_000_000_001, "1 h 0 min"),
+            (3_600_000_000_001, "1 h 1 min"),
+        ] {
+            assert_eq!(duration_up(nanos), text, "{nanos}");
         }
     }
 

@@ -13,6 +13,7 @@ mod format;
 mod pages;
 mod palette;
 mod search_form;
+mod search_report;
 mod site;
 #[cfg(test)]
 mod testing;

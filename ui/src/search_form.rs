@@ -154,6 +154,15 @@ impl SearchForm {
         }
     }
 
+    /// This form with all matches counted.
+    #[must_use]
+    pub(crate) fn counted(&self) -> Self {
+        Self {
+            count: "exact".to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Whether anything narrows the search.
     pub(crate) fn is_narrow(&self) -> bool {
         let narrowing = [

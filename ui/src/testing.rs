@@ -9,7 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use longpole_analysis::query::Matcher;
+use longpole_analysis::query::{Matcher, QueryError};
 use longpole_analysis::{Analysis, TraceSummary};
 use longpole_proto::testing::{START, SpanBuilder, parts_of, trace_of};
 use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
@@ -18,7 +18,7 @@ use longpole_storage::{
     Cancel, Completion, Concern, Damage, DiskStatus, Health, Matched, MemoryStatus, Operation,
     Order, PartitionState, PartitionStatus, RecoveryStatus, Removal, RemovalReason, RemovedStatus,
     Scanned, SearchRequest, SearchResult, SetAside, Stats, StorageError, Store, StoreStatus,
-    StoredTrace, TraceVersion,
+    StoredTrace, TraceVersion, Unseen,
 };
 use scraper::{Html, Selector};
 use tokio::sync::{Mutex, mpsc};
@@ -39,6 +39,12 @@ pub(crate) struct FakeStore {
     pub(crate) status: StoreStatus,
     /// Whether every call fails.
     pub(crate) is_broken: bool,
+    /// What searches do not see, whatever they look at.
+    pub(crate) unseen: Unseen,
+    /// Whether nothing is counted in the time there is for it.
+    pub(crate) is_slow: bool,
+    /// Why no query can be used.
+    pub(crate) refusal: Option<QueryError>,
     /// What searches wait at.
     pub(crate) gate: Option<Gate>,
 }
@@ -136,6 +142,9 @@ impl Store for FakeStore {
         if request.cancel.is_cancelled() {
             return Err(StorageError::Cancelled);
         }
+        if let Some(error) = &self.refusal {
+            return Err(error.clone().into());
+        }
         let matcher = Matcher::new(&request.query)?;
         let mut found: Vec<&TraceSummary> = self
             .summaries
@@ -161,13 +170,17 @@ impl Store for FakeStore {
         let end = skip + requests.len();
         Ok(SearchResult {
             requests,
-            matched: if request.count {
+            matched: if request.count
+                && !(self.is_slow && request.count_within.is_some())
+                && self.unseen == Unseen::default()
+            {
                 Matched::Exactly(found.len() as u64)
             } else {
-                Matched::AtLeast(end as u64)
+                Matched::AtLeast(found.len().min(end + 1) as u64)
             },
-            complete: true,
+            complete: self.unseen == Unseen::default(),
             next: (end < found.len()).then(|| end.to_string()),
+            unseen: self.unseen,
             scanned: Scanned::default(),
         })
     }

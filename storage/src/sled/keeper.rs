@@ -239,9 +239,10 @@ impl Keeper {
                 core.fail("the active partition is damaged");
                 continue;
             }
+            // Before it leaves the view: a search that misses it there finds it here.
+            core.n_lost_partitions.fetch_add(1, Ordering::Relaxed);
             core.state.lock().view.remove_partition(partition.number());
             core.n_damaged.fetch_add(1, Ordering::Relaxed);
-            core.n_lost_partitions.fetch_add(1, Ordering::Relaxed);
             // What was in it can be sent again.
             self.log.forget_requests();
             partition.abandon();

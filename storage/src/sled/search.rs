@@ -23,7 +23,9 @@ use super::core::Core;
 use super::cursor::Position;
 use super::entries::Snapshot;
 use super::partition::{Numbers, Partition, Zone};
-use crate::{Order, Scanned, SearchRequest, SearchResult, StorageError};
+use crate::{
+    Order, Scanned, SearchLimit, SearchRequest, SearchResult, Stopped, StorageError, Unseen,
+};
 
 /// How many traces in memory may wait to be decoded, so that a search takes little of it.
 const LIVE_OPEN_MAX: usize = 4_096;
@@ -38,9 +40,9 @@ struct Search<'a> {
     scanned: Scanned,
     /// When it must end, by the store's clock.
     end: Duration,
-    is_complete: bool,
-    /// Whether it reached the limits of its work.
-    is_stopped: bool,
+    /// When it must only look for what has a place on the page.
+    count_end: Duration,
+    unseen: Unseen,
 }
 
 /// A block to look into.
@@ -68,21 +70,31 @@ impl Core {
     /// When a partition cannot be read, the query cannot be matched, the cursor is none of a search in
     /// this order, or the search was cancelled.
     pub(super) fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {
+        self.search_in(&self.snapshot()?, request)
+    }
+
+    /// Searches what there was at a moment.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub(super) fn search_in(
+        &self,
+        snapshot: &Snapshot,
+        request: &SearchRequest,
+    ) -> Result<SearchResult, StorageError> {
         let plan = Plan::new(request)?;
         let page = Page::new(request)?;
-        let snapshot = self.snapshot()?;
-        let lost = self.n_lost_partitions.load(Ordering::Relaxed);
         let now = self.settings.clock.elapsed();
         let mut search = Search {
             core: self,
             request,
             plan,
-            snapshot: &snapshot,
+            snapshot,
             page,
             scanned: Scanned::default(),
             end: now.saturating_add(self.settings.search_time_max),
-            is_complete: lost == 0,
-            is_stopped: false,
+            count_end: now.saturating_add(request.count_within.unwrap_or(Duration::MAX)),
+            unseen: Unseen::default(),
         };
         search.look_at_live()?;
         search.look_into_blocks()?;
@@ -95,7 +107,7 @@ impl Search<'_> {
         let snapshot = self.snapshot;
         let mut open = Vec::new();
         for (&trace_id, entry) in &snapshot.live {
-            if self.must_stop()? {
+            if self.must_stop(None)? {
                 return Ok(());
             }
             open.extend(self.look_at(trace_id, &entry.entry));
@@ -133,7 +145,7 @@ impl Search<'_> {
                 self.scanned.blocks_skipped += 1;
                 continue;
             }
-            if self.must_stop()? {
+            if self.must_stop(Some(greatest))? {
                 return Ok(());
             }
             self.look_into(of)?;
@@ -176,15 +188,15 @@ impl Search<'_> {
     }
 
     /// Whether a trace may match that is in this block only.
-    fn bloom_passes(&mut self, of: &BlockRef<'_>) -> Result<bool, StorageError> {
-        let bloom = of.partition.bloom(of.block);
-        let Some(bytes) = self.unless_damaged(of.partition, bloom)? else {
-            return Ok(true);
-        };
-        // A damaged one knows nothing; the block itself tells.
-        Ok(Bloom::read(&bytes).map_or(true, |bloom| {
-            self.plan.may_match_blooms(Some(of.zone), &[bloom])
-        }))
+    fn bloom_passes(&self, of: &BlockRef<'_>) -> Result<bool, StorageError> {
+        // What no bloom says the block itself tells.
+        match of.partition.bloom(of.block) {
+            Ok(bytes) => Ok(Bloom::read(&bytes).map_or(true, |bloom| {
+                self.plan.may_match_blooms(Some(of.zone), &[bloom])
+            })),
+            Err(error) if is_damage(of.partition, &error) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes a trace in if it matches; gives it back when it must be decoded to know.
@@ -210,13 +222,13 @@ impl Search<'_> {
                 None
             }
             Err(_) => {
-                self.is_complete = false;
+                self.unseen.n_unreadable += 1;
                 None
             }
         }
     }
 
-    /// What was read, or `None` when it is damaged, which the result will say.
+    /// What was read; `None` when it is damaged, which the result will say, or gone.
     ///
     /// # Errors
     /// When reading failed for another reason.
@@ -227,40 +239,59 @@ impl Search<'_> {
     ) -> Result<Option<T>, StorageError> {
         match read {
             Ok(read) => Ok(Some(read)),
-            Err(StorageError::Damaged { .. } | StorageError::TooLarge { .. }) => {
-                self.is_complete = false;
-                Ok(None)
-            }
-            Err(_) if partition.is_broken() => {
-                self.is_complete = false;
+            Err(error) if is_damage(partition, &error) => {
+                self.unseen.n_unreadable += u64::from(!self.is_gone(partition));
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Whether the limits of its work are reached.
+    /// Whether a partition was removed meanwhile; one that was set aside is counted as such.
+    fn is_gone(&self, partition: &Partition) -> bool {
+        let view = self.core.state.lock().view.clone();
+        let mut numbers = view.partitions().iter().map(|of| of.partition.number());
+        partition.is_broken() && !numbers.any(|number| number == partition.number())
+    }
+
+    /// Whether the limits of its work are reached; if so, all with keys beyond `seen_beyond` has been
+    /// looked at.
     ///
     /// # Errors
     /// When nobody waits for it any more.
-    fn must_stop(&mut self) -> Result<bool, StorageError> {
+    fn must_stop(&mut self, seen_beyond: Option<u64>) -> Result<bool, StorageError> {
         if self.request.cancel.is_cancelled() {
             return Err(StorageError::Cancelled);
         }
         let settings = &self.core.settings;
-        self.is_stopped = self.is_stopped
-            || self.scanned.bytes >= settings.search_bytes_max
-            || settings.clock.elapsed() > self.end;
-        Ok(self.is_stopped)
+        let now = settings.clock.elapsed();
+        if now > self.count_end {
+            self.page.stop_counting();
+        }
+        if self.unseen.stopped.is_none() {
+            let limit = if self.scanned.bytes >= settings.search_bytes_max {
+                Some(SearchLimit::Bytes(settings.search_bytes_max))
+            } else if now > self.end {
+                Some(SearchLimit::Time(settings.search_time_max))
+            } else {
+                None
+            };
+            self.unseen.stopped = limit.map(|limit| Stopped {
+                limit,
+                seen_beyond: seen_beyond.filter(|&key| key < u64::MAX),
+            });
+        }
+        Ok(self.unseen.stopped.is_some())
     }
 
     fn finish(mut self) -> Result<SearchResult, StorageError> {
-        if self.is_stopped {
-            self.page.cut_short();
-        }
-        let is_complete = self.is_complete && !self.is_stopped;
+        self.unseen.n_set_aside = self.core.n_lost_partitions.load(Ordering::Relaxed);
+        let mut is_complete = self.unseen.n_unreadable == 0 && self.unseen.n_set_aside == 0;
         if !is_complete {
             self.page.leave_out();
+        }
+        if let Some(stopped) = self.unseen.stopped {
+            is_complete &= self.page.stop(stopped.seen_beyond);
         }
         let filled = self.page.finish()?;
         Ok(SearchResult {
@@ -268,9 +299,19 @@ impl Search<'_> {
             matched: filled.matched,
             complete: is_complete,
             next: filled.next,
+            unseen: self.unseen,
             scanned: self.scanned,
         })
     }
+}
+
+/// Whether reading of a partition failed because what is stored is not as it was written.
+fn is_damage(partition: &Partition, error: &StorageError) -> bool {
+    let is_said = matches!(
+        error,
+        StorageError::Damaged { .. } | StorageError::TooLarge { .. }
+    );
+    is_said || partition.is_broken()
 }
 
 fn key_of(numbers: &Numbers, order: Order) -> u64 {

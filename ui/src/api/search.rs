@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::TraceSummary;
 use longpole_proto::{SpanId, TraceId};
-use longpole_storage::{Cancel, SearchResult};
+use longpole_storage::{Cancel, Matched, Order, SearchLimit, SearchRequest, SearchResult};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -12,14 +12,90 @@ use super::answer;
 use crate::error::UiError;
 use crate::extract::Pairs;
 use crate::search_form::SearchForm;
+use crate::search_report;
 use crate::site::Site;
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Found<'a> {
     matched: Option<u64>,
     complete: bool,
     next: Option<&'a str>,
     requests: Vec<Request<'a>>,
+    matched_at_least: u64,
+    report: Report,
+}
+
+/// What the search saw and what not.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    /// In words; empty when all was seen.
+    text: String,
+    stopped: Option<Stop>,
+    unreadable: u64,
+    set_aside: u64,
+    scanned: Scan,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stop {
+    /// `time` or `bytes`.
+    limit: &'static str,
+    /// What of the requests' order is greater than this was looked at.
+    seen_beyond: Option<Beyond>,
+}
+
+/// A duration, a start, or a number of spans or errors: whatever the search's order goes by.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Beyond {
+    DurationNanos(u64),
+    StartUnixNano(String),
+    Spans(u64),
+    Errors(u64),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Scan {
+    partitions: u64,
+    blocks_read: u64,
+    blocks_skipped: u64,
+    traces_verified: u64,
+    bytes: u64,
+}
+
+impl Report {
+    fn of(request: &SearchRequest, result: &SearchResult) -> Self {
+        let beyond = |key: u64| match request.order {
+            Order::Slowest => Beyond::DurationNanos(key),
+            Order::Newest => Beyond::StartUnixNano(key.to_string()),
+            Order::Spans => Beyond::Spans(key),
+            Order::Errors => Beyond::Errors(key),
+        };
+        let scanned = result.scanned;
+        Self {
+            text: search_report::unseen(request, result).join("; "),
+            stopped: result.unseen.stopped.map(|stopped| Stop {
+                limit: match stopped.limit {
+                    SearchLimit::Time(_) => "time",
+                    SearchLimit::Bytes(_) => "bytes",
+                },
+                seen_beyond: stopped.seen_beyond.map(beyond),
+            }),
+            unreadable: result.unseen.n_unreadable,
+            set_aside: result.unseen.n_set_aside,
+            scanned: Scan {
+                partitions: scanned.partitions,
+                blocks_read: scanned.blocks_read,
+                blocks_skipped: scanned.blocks_skipped,
+                traces_verified: scanned.traces_verified,
+                bytes: scanned.bytes,
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -105,7 +181,7 @@ pub(crate) async fn search(
     let cancel = Cancel::default();
     // Dropped with this future, when the client is gone.
     let _guard = cancel.drop_guard();
-    let result: SearchResult = site
+    let (request, result) = site
         .read(move |site| {
             let (form, mut bad) = SearchForm::read(pairs);
             let request = form
@@ -116,7 +192,8 @@ pub(crate) async fn search(
                 .filter(|_| bad.is_empty())
                 .ok_or(UiError::Parameters(bad))?;
             request.cancel = cancel;
-            Ok(site.state.store.search(&request)?)
+            let result = site.state.store.search(&request)?;
+            Ok((request, result))
         })
         .await?;
     answer(&Found {
@@ -124,5 +201,9 @@ pub(crate) async fn search(
         complete: result.complete,
         next: result.next.as_deref(),
         requests: result.requests.iter().map(Request::from).collect(),
+        matched_at_least: match result.matched {
+            Matched::Exactly(matched) | Matched::AtLeast(matched) => matched,
+        },
+        report: Report::of(&request, &result),
     })
 }

@@ -32,6 +32,7 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
         UiError::NoSpan { .. } | UiError::Span { .. } => "There is no such span",
         UiError::TraceId { .. } => "That is not a trace ID",
         UiError::Parameters(_) => "A parameter is not understood",
+        UiError::Query(_) => "The query cannot be used",
         UiError::SpanAsProtobuf => "Not in this format",
         UiError::Busy(_) => "The store is busy",
         UiError::Store(_) | UiError::Damaged { .. } => "The store cannot be read",

@@ -4,19 +4,25 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use longpole_storage::{Cancel, SearchResult};
+use longpole_storage::{Cancel, SearchRequest, SearchResult};
 
-use crate::ReceiverStatus;
 use crate::error::{BadParameter, UiError};
 use crate::extract::Pairs;
 use crate::format::{Count, utc};
 use crate::search_form::{LASTS, LIMITS, SORTS, SearchForm};
 use crate::site::{Frame, Site, html};
+use crate::{ReceiverStatus, search_report};
 use row::RequestView;
+
+/// How long a page's matches are counted that nobody asked to be counted to the end: few are counted
+/// at once, many are not waited for.
+const COUNT_WITHIN: Duration = Duration::from_millis(20);
 
 /// How many services and operations the form offers; beyond that one types.
 const NAMES_MAX: usize = 300;
@@ -36,10 +42,14 @@ struct SearchPage<'a> {
     /// What narrows the search, in words.
     facts: Vec<String>,
     clear_href: Option<String>,
+    /// Where all are counted, when they are not.
+    count_href: Option<String>,
     rows: Vec<RequestView>,
     next: Option<String>,
     first: Option<String>,
     is_complete: bool,
+    /// What was not seen, and what was.
+    unseen: Vec<String>,
     json_href: String,
 }
 
@@ -87,6 +97,7 @@ pub(crate) async fn page(
                 Ok((StatusCode::BAD_REQUEST, html(page)).into_response())
             }
             Some(mut request) => {
+                request.count_within = (!request.count).then_some(COUNT_WITHIN);
                 request.count = true;
                 request.cancel = cancel;
                 let result = match site.state.store.search(&request).map_err(UiError::from) {
@@ -100,7 +111,7 @@ pub(crate) async fn page(
                 if result.requests.is_empty() && site.state.store.stats()?.n_spans == 0 {
                     return empty(site).map(html);
                 }
-                found(site, &form, &[], Some(&result)).map(html)
+                found(site, &form, &[], Some((&request, &result))).map(html)
             }
         }
     })
@@ -111,16 +122,20 @@ fn found(
     site: &Site,
     form: &SearchForm,
     bad: &[BadParameter],
-    result: Option<&SearchResult>,
+    asked: Option<(&SearchRequest, &SearchResult)>,
 ) -> Result<String, UiError> {
     let urls = site.urls();
     let now = site.now();
+    let result = asked.map(|(_, result)| result);
     let requests = result
         .map(|result| result.requests.as_slice())
         .unwrap_or_default();
-    let heading = match result {
-        None => "This search is not understood".to_owned(),
-        Some(result) => heading(form, requests.len(), result.matched.exactly()),
+    let (heading, unseen) = match asked {
+        None => ("This search is not understood".to_owned(), Vec::new()),
+        Some((request, result)) => (
+            search_report::heading(request, result),
+            search_report::unseen(request, result),
+        ),
     };
     let page = SearchPage {
         frame: site.frame("Requests"),
@@ -140,12 +155,19 @@ fn found(
         heading,
         facts: facts(form),
         clear_href: form.is_narrow().then(|| urls.search()),
+        count_href: result
+            .filter(|result| {
+                let is_known = result.matched.exactly().is_some();
+                form.count.is_empty() && result.complete && !is_known
+            })
+            .map(|_| urls.search_for(&form.counted())),
         rows: row::rows(urls, requests, now),
         next: result
             .and_then(|result| result.next.as_ref())
             .map(|after| urls.search_for(&form.page(after))),
         first: (!form.after.is_empty()).then(|| urls.search_for(&form.first_page())),
         is_complete: result.is_none_or(|result| result.complete),
+        unseen,
         json_href: urls.api_search(form),
         form,
     };
@@ -165,16 +187,6 @@ fn empty(site: &Site) -> Result<String, UiError> {
         receivers,
     };
     Ok(page.render()?)
-}
-
-fn heading(form: &SearchForm, n: usize, matched: Option<u64>) -> String {
-    let shown = Count::from(n);
-    match matched.map(Count).filter(|matched| *matched > shown) {
-        _ if n == 0 && !form.after.is_empty() => "No more requests".to_owned(),
-        _ if n == 0 => "No request matches".to_owned(),
-        None => format!("{shown} request{}", shown.s()),
-        Some(matched) => format!("{shown} of {matched} requests"),
-    }
 }
 
 /// What narrows the search, in words.

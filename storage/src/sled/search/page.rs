@@ -100,15 +100,28 @@ impl Page {
         self.counts || !(is_before || is_behind)
     }
 
+    /// From now on wants only what has a place on it.
+    pub(super) fn stop_counting(&mut self) {
+        self.counts = false;
+    }
+
     /// Notes that something was left out that may match but is not on this page.
     pub(super) fn leave_out(&mut self) {
         self.is_lower_bound = true;
     }
 
-    /// Notes that not all was looked at.
-    pub(super) fn cut_short(&mut self) {
+    /// Notes that nothing more is looked at, after all with keys beyond this one was, if there is one.
+    /// Says whether the page is sure all the same: full of such. One that is not leads nowhere, for
+    /// who goes on behind its last request misses those that were not looked at.
+    pub(super) fn stop(&mut self, seen_beyond: Option<u64>) -> bool {
+        let last = self.found.peek().map(|last| last.position.key());
+        let is_sure = self.found.len() == self.limit
+            && last
+                .zip(seen_beyond)
+                .is_some_and(|(last, seen_beyond)| last > seen_beyond);
         self.is_lower_bound = true;
-        self.is_last = false;
+        self.is_last = !is_sure;
+        is_sure
     }
 
     /// Takes in a request that matches.

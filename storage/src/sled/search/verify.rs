@@ -7,7 +7,7 @@ use longpole_proto::wire::decode_traces;
 use longpole_proto::{Trace, TraceId};
 
 use super::page::Candidate;
-use super::{BlockRef, Search};
+use super::{BlockRef, Search, is_damage};
 use crate::StorageError;
 use crate::sled::block::Block;
 use crate::sled::bloom::Bloom;
@@ -22,7 +22,7 @@ impl Search<'_> {
     pub(super) fn verify_live(&mut self, mut open: Vec<Candidate>) -> Result<(), StorageError> {
         open.sort_unstable();
         for candidate in &open {
-            if self.must_stop()? {
+            if self.must_stop(None)? {
                 return Ok(());
             }
             if !self.wants(candidate) {
@@ -51,9 +51,10 @@ impl Search<'_> {
     ) -> Result<(), StorageError> {
         open.sort_unstable();
         open.retain(|candidate| self.wants(candidate));
+        let greatest = of.keys(self.request.order).1;
         let mut decoded = self.decode_block(of, &open)?;
         for candidate in &open {
-            if self.must_stop()? {
+            if self.must_stop(Some(greatest))? {
                 return Ok(());
             }
             let trace_id = candidate.position.trace_id();
@@ -65,10 +66,11 @@ impl Search<'_> {
                     let read = read_trace(trace_id, &[], &self.snapshot.view);
                     self.verify_read(candidate, read)?;
                 }
-            } else if let Some(spans) = decoded.remove(&trace_id) {
-                self.verify(candidate, &spans);
-            } else {
-                self.is_complete = false;
+            } else if let Some(decoded) = &mut decoded {
+                match decoded.remove(&trace_id) {
+                    Some(spans) => self.verify(candidate, &spans),
+                    None => self.unseen.n_unreadable += 1,
+                }
             }
         }
         Ok(())
@@ -83,46 +85,49 @@ impl Search<'_> {
         wants
     }
 
-    /// The spans of those candidates that are in this block only.
+    /// The spans of those candidates that are in this block only; `None` when it cannot be read.
     fn decode_block(
         &mut self,
         of: &BlockRef<'_>,
         open: &[Candidate],
-    ) -> Result<HashMap<TraceId, Vec<u8>>, StorageError> {
+    ) -> Result<Option<HashMap<TraceId, Vec<u8>>>, StorageError> {
         let mut wanted: Vec<TraceId> = open
             .iter()
             .map(|candidate| candidate.position.trace_id())
             .filter(|&trace_id| of.zone.late(trace_id).is_none())
             .collect();
         if wanted.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Some(HashMap::new()));
         }
         wanted.sort_unstable();
         let read = of.partition.block(of.block);
         let Some(bytes) = self.unless_damaged(of.partition, read)? else {
-            return Ok(HashMap::new());
+            return Ok(None);
         };
         let decoded = Block::open(&bytes)
             .and_then(|block| block.traces_of(|trace_id| wanted.binary_search(&trace_id).is_ok()));
-        let decoded = decoded.unwrap_or_else(|error| {
-            tracing::warn!(%error, block = of.block, "a block cannot be read");
-            Vec::new()
-        });
-        Ok(decoded.into_iter().collect())
+        match decoded {
+            Ok(decoded) => Ok(Some(decoded.into_iter().collect())),
+            Err(error) => {
+                tracing::warn!(%error, block = of.block, "a block cannot be read");
+                self.unseen.n_unreadable += 1;
+                Ok(None)
+            }
+        }
     }
 
     /// Whether a trace may match as far as the blooms of its blocks tell together.
-    fn fragments_may_match(&mut self, trace_id: TraceId) -> Result<bool, StorageError> {
+    fn fragments_may_match(&self, trace_id: TraceId) -> Result<bool, StorageError> {
         if !self.plan.asks_blooms {
             return Ok(true);
         }
         let mut values = Vec::new();
         for fragment in self.snapshot.view.fragments(trace_id)? {
-            let read = fragment.partition.bloom(fragment.block);
-            let Some(value) = self.unless_damaged(&fragment.partition, read)? else {
-                return Ok(true);
-            };
-            values.push(value);
+            match fragment.partition.bloom(fragment.block) {
+                Ok(value) => values.push(value),
+                Err(error) if is_damage(&fragment.partition, &error) => return Ok(true),
+                Err(error) => return Err(error),
+            }
         }
         let blooms: Result<Vec<Bloom<'_>>, _> =
             values.iter().map(|value| Bloom::read(value)).collect();
@@ -139,7 +144,7 @@ impl Search<'_> {
             // It was removed meanwhile.
             Ok(None) => {}
             Err(StorageError::Damaged { .. } | StorageError::TooLarge { .. }) => {
-                self.is_complete = false;
+                self.unseen.n_unreadable += 1;
             }
             Err(error) => return Err(error),
         }
@@ -159,7 +164,7 @@ impl Search<'_> {
                 .and_then(|parts| Trace::new(trace_id, parts)),
         };
         match trace {
-            None => self.is_complete = false,
+            None => self.unseen.n_unreadable += 1,
             Some(trace) if matcher.is_match_unanalysed(&trace) => {
                 self.page.add(candidate.position, &candidate.entry);
             }

@@ -5,7 +5,7 @@ use longpole_analysis::query::{Field, Op, Query, RequestField, Scope, SpanField}
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
 use super::*;
-use crate::{Cancel, Matched};
+use crate::{Cancel, Matched, SearchLimit, Unseen};
 
 /// Appends spans of a trace, each with its number and these attributes, and lasting `ms`.
 fn append_spans(store: &SledStore, trace: u8, ms: u64, spans: &[(u64, &str, &str)]) {
@@ -169,33 +169,66 @@ fn a_full_page_needs_no_more_and_says_that_there_may_be() {
     assert_eq!(counted.scanned.traces_verified, 9);
 }
 
-#[test]
-fn a_search_ends_at_the_limits_of_its_work_and_says_so() {
-    /// A clock that a tick goes by of whenever somebody looks.
-    struct Ticking(Mutex<Duration>);
+/// A clock that a tick goes by of whenever somebody looks.
+#[derive(Default)]
+struct Ticking(Mutex<Duration>);
 
-    impl Clock for Ticking {
-        fn elapsed(&self) -> Duration {
-            let mut elapsed = self.0.lock();
-            *elapsed += Duration::from_millis(1);
-            *elapsed
-        }
-
-        fn now(&self) -> UnixNanos {
-            UnixNanos(1)
-        }
+impl Clock for Ticking {
+    fn elapsed(&self) -> Duration {
+        let mut elapsed = self.0.lock();
+        *elapsed += Duration::from_millis(1);
+        *elapsed
     }
 
+    fn now(&self) -> UnixNanos {
+        UnixNanos(1)
+    }
+}
+
+#[test]
+fn counting_ends_when_it_takes_too_long_and_the_page_is_exact() {
     let dir = TempDir::new().expect("a directory");
     drop(nine_blocks(dir.path()));
-    let limits: [fn(&mut Settings); 2] = [
-        |settings| settings.search_bytes_max = 1,
-        |settings| {
-            settings.clock = Arc::new(Ticking(Mutex::default()));
-            settings.search_time_max = Duration::from_millis(3);
-        },
+    let store = open_with(dir.path(), &FaultyDisk::new(), |settings| {
+        settings.clock = Arc::new(Ticking::default());
+        settings.retention = Duration::MAX;
+    });
+    for query in [word("work"), Query::default()] {
+        let mut request = SearchRequest {
+            count: true,
+            ..search_for(query, 2)
+        };
+        let exact = store.search(&request).expect("the store searches");
+        assert_eq!(exact.matched, Matched::Exactly(9));
+        request.count_within = Some(Duration::from_millis(3));
+        let result = store.search(&request).expect("the store searches");
+        assert_eq!((traces_of(&result), result.complete), (vec![9, 8], true));
+        assert_eq!(result.next, exact.next);
+        assert_eq!(result.unseen, Unseen::default());
+        assert!(matches!(result.matched, Matched::AtLeast(n) if (2..9).contains(&n)));
+    }
+}
+
+#[test]
+fn a_search_ends_at_the_limits_of_its_work_and_says_so() {
+    type Limit = fn(&mut Settings);
+    const TIME_MAX: Duration = Duration::from_millis(3);
+    let dir = TempDir::new().expect("a directory");
+    drop(nine_blocks(dir.path()));
+    let limits: [(Limit, SearchLimit); 2] = [
+        (
+            |settings| settings.search_bytes_max = 1,
+            SearchLimit::Bytes(1),
+        ),
+        (
+            |settings| {
+                settings.clock = Arc::new(Ticking::default());
+                settings.search_time_max = TIME_MAX;
+            },
+            SearchLimit::Time(TIME_MAX),
+        ),
     ];
-    for limit in limits {
+    for (limit, reached) in limits {
         let store = open_with(dir.path(), &FaultyDisk::new(), |settings| {
             settings.clock = Arc::new(ManualClock::default());
             settings.retention = Duration::MAX;
@@ -209,7 +242,63 @@ fn a_search_ends_at_the_limits_of_its_work_and_says_so() {
         assert_eq!(result.matched, Matched::AtLeast(n_found));
         assert_eq!(result.scanned.traces_verified, n_found);
         assert!(n_found >= 1, "it did some work");
+        let stopped = result.unseen.stopped.expect("it was stopped");
+        assert_eq!(stopped.limit, reached);
+        // Trace n takes n milliseconds; the next one was not looked at.
+        let next_nanos = (9 - n_found) * 1_000_000;
+        assert_eq!(stopped.seen_beyond, Some(next_nanos));
+        assert_eq!(
+            result.next, None,
+            "behind its last request some are missing"
+        );
+        // As many as it found is what it is sure of: only their number is not known.
+        let request = SearchRequest {
+            count: true,
+            ..search_for(word("work"), 1)
+        };
+        let first = store.search(&request).expect("the store searches");
+        assert_eq!((traces_of(&first), first.complete), (vec![9], true));
+        assert!(first.unseen.stopped.is_some());
+        assert!(matches!(first.matched, Matched::AtLeast(n) if n < 9));
+        let request = SearchRequest {
+            after: first.next,
+            ..search_for(word("work"), 1)
+        };
+        let second = store.search(&request).expect("the store searches");
+        assert_eq!(traces_of(&second), [8]);
     }
+}
+
+#[test]
+fn what_was_removed_while_a_search_reads_is_not_called_unreadable() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, clock) = at_rest(dir.path(), &FaultyDisk::new());
+    let engine = store.engine().expect("open");
+    for trace in 1..=2 {
+        append_spans(&store, trace, 5, &[(1, "user", "7")]);
+        close_partition(&engine);
+        clock.advance(HOUR * 100);
+    }
+    let request = search_for(word("work"), 5);
+    let before = engine.core.snapshot().expect("a moment");
+    engine.keeper.retain().expect("the disk is fine");
+    let result = engine.core.search_in(&before, &request);
+    let result = result.expect("the store searches");
+    assert_eq!((traces_of(&result), result.complete), (vec![2], true));
+    assert_eq!(result.unseen, Unseen::default());
+    let view = engine.core.state.lock().view.clone();
+    view.partitions()[0].partition.abandon();
+    let result = store.search(&request).expect("the store searches");
+    assert_eq!((traces_of(&result), result.complete), (vec![], false));
+    assert_eq!(result.unseen.n_unreadable, 1);
+    engine.keeper.set_aside().expect("the disk is fine");
+    let result = store.search(&request).expect("the store searches");
+    let Unseen {
+        n_unreadable,
+        n_set_aside,
+        ..
+    } = result.unseen;
+    assert_eq!((n_unreadable, n_set_aside, result.complete), (0, 1, false));
 }
 
 #[test]

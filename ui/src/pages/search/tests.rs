@@ -1,6 +1,10 @@
+use std::time::Duration;
+
 use http::StatusCode;
+use longpole_analysis::query::QueryError;
 use longpole_proto::testing::SpanBuilder;
 use longpole_proto::{SpanKind, Trace};
+use longpole_storage::{SearchLimit, Stopped, Unseen};
 
 use crate::testing::{FakeStore, get, site, site_at, trace_with_id};
 
@@ -110,6 +114,69 @@ async fn no_match_is_not_the_empty_page() {
     assert_eq!(page.texts("h1"), ["No request matches"]);
     assert!(!page.text().contains("OTEL_EXPORTER_OTLP_ENDPOINT"));
     assert!(page.texts("main").concat().contains("Widen the duration"));
+}
+
+#[tokio::test]
+async fn a_search_that_was_stopped_says_what_it_saw_and_claims_nothing_more() {
+    let mut store = FakeStore::with(requests(3));
+    store.unseen = Unseen {
+        stopped: Some(Stopped {
+            limit: SearchLimit::Time(Duration::from_secs(10)),
+            seen_beyond: Some(2_000_000),
+        }),
+        n_unreadable: 1,
+        n_set_aside: 0,
+    };
+    let site = site_at("", store);
+    let facts = [
+        "stopped after 10.00 s",
+        "everything that took more than 2.0 ms was looked at",
+        "1 stored piece could not be read",
+    ];
+    let page = get(&site, "/").await;
+    assert_eq!(page.texts(".facts span")[..3], facts);
+    assert_eq!(page.texts("h1"), ["3 requests"]);
+    let json = get(&site, "/api/v1/search").await.json();
+    assert_eq!(json["report"]["text"], facts.join("; "));
+    assert_eq!(
+        json["report"]["stopped"],
+        serde_json::json!({ "limit": "time", "seenBeyond": { "durationNanos": 2_000_000 } })
+    );
+    let none = get(&site, "/?min=2s").await;
+    assert_eq!(
+        none.texts("h1"),
+        ["No request was found in what was looked at"]
+    );
+    assert!(!none.text().contains("no request is like this"));
+}
+
+#[tokio::test]
+async fn what_is_too_much_to_count_is_counted_when_somebody_asks() {
+    let mut store = FakeStore::with(requests(45));
+    store.is_slow = true;
+    let site = site_at("", store);
+    let page = get(&site, "/?service=db").await;
+    assert_eq!(page.texts("h1"), ["20 of at least 21 requests"]);
+    let link = page.attributes(".facts a", "href").swap_remove(1);
+    assert_eq!(link, "/?service=db&count=exact");
+    let counted = get(&site, &link).await;
+    assert_eq!(counted.texts("h1"), ["20 of 45 requests"]);
+    assert!(!counted.text().contains("count all"));
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_used_is_the_clients_to_mend() {
+    let mut store = FakeStore::with(requests(3));
+    store.refusal = Some(QueryError::TooDeep);
+    let site = site_at("", store);
+    for uri in ["/", "/api/v1/search"] {
+        let reply = get(&site, uri).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{uri}");
+        let text = "the query cannot be used: the query is nested deeper than";
+        assert!(reply.text().contains(text), "{uri}: {}", reply.text());
+    }
+    let error = &get(&site, "/api/v1/search").await.json()["error"];
+    assert_eq!(error["code"], "invalid_query");
 }
 
 #[tokio::test]
