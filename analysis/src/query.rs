@@ -77,6 +77,9 @@ pub const PATTERNS_MAX: usize = 32;
 /// How long a pattern or word may be, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 1_000;
 
+/// How long all attribute names, values, patterns and words of a query may be together, in bytes.
+pub const TEXT_BYTES_MAX: usize = 64 << 10;
+
 /// What to ask of requests; the module's head says when one matches.
 ///
 /// The default is the empty query, which matches every request.

@@ -6,7 +6,8 @@ use super::error::QueryError;
 use super::field::{Field, Scope, Sort, SpanField};
 use super::request::RequestCondition;
 use super::span::SpanCondition;
-use super::{DEPTH_MAX, NODES_MAX, PATTERNS_MAX, Query, Relation, alias};
+use super::value::Value;
+use super::{DEPTH_MAX, NODES_MAX, PATTERNS_MAX, Query, Relation, TEXT_BYTES_MAX, alias};
 
 /// A query made ready, of the same shape but for the order in which conditions stand.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub(super) fn compile(query: &Query) -> Result<Node, QueryError> {
 
 /// Refuses what would recurse deep, take long or take much memory. Does not recurse itself.
 fn check_limits(query: &Query) -> Result<(), QueryError> {
-    let (mut n_nodes, mut n_patterns) = (0, 0);
+    let (mut n_nodes, mut n_patterns, mut n_text_bytes) = (0, 0, 0);
     let mut stack = vec![(query, 1)];
     while let Some((query, depth)) = stack.pop() {
         n_nodes += 1;
@@ -47,9 +48,38 @@ fn check_limits(query: &Query) -> Result<(), QueryError> {
         if n_patterns > PATTERNS_MAX {
             return Err(QueryError::TooManyPatterns);
         }
+        n_text_bytes += text_bytes(query);
+        if n_text_bytes > TEXT_BYTES_MAX {
+            return Err(QueryError::TooMuchText);
+        }
         stack.extend(query.children().map(|child| (child, depth + 1)));
     }
     Ok(())
+}
+
+/// How much text a node itself has.
+fn text_bytes(query: &Query) -> usize {
+    let of_field = |field: &Field| match field {
+        Field::Attribute { key, .. } => key.len(),
+        Field::Span(_) | Field::Request(_) => 0,
+    };
+    match query {
+        Query::Compare { field, value, .. } => {
+            let of_value = match value {
+                Value::String(text) => text.len(),
+                Value::Int(_) | Value::Double(_) | Value::Bool(_) | Value::Duration(_) => 0,
+            };
+            of_field(field) + of_value
+        }
+        Query::Pattern { field, pattern, .. } => of_field(field) + pattern.len(),
+        Query::Exists(field) => of_field(field),
+        Query::Word(text) => text.len(),
+        Query::And(_)
+        | Query::Or(_)
+        | Query::Not(_)
+        | Query::SomeSpan(_)
+        | Query::Related { .. } => 0,
+    }
 }
 
 /// Recurses no deeper than [`DEPTH_MAX`].

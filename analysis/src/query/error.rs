@@ -1,6 +1,6 @@
 //! Why a query cannot be matched.
 
-use super::{DEPTH_MAX, NODES_MAX, PATTERN_BYTES_MAX, PATTERNS_MAX};
+use super::{DEPTH_MAX, NODES_MAX, PATTERN_BYTES_MAX, PATTERNS_MAX, TEXT_BYTES_MAX};
 
 /// Why a query cannot be matched; each is the user's to mend.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum QueryError {
     /// It has too many patterns and words.
     #[error("the query has more than {PATTERNS_MAX} patterns and words")]
     TooManyPatterns,
+    /// Its names, values, patterns and words are too long together.
+    #[error("the query has more than {TEXT_BYTES_MAX} bytes of names and values")]
+    TooMuchText,
     /// A pattern or word is too long.
     #[error("a pattern or word has {found_bytes} bytes, over the limit of {PATTERN_BYTES_MAX}")]
     PatternTooLong {

@@ -1,3 +1,4 @@
+mod paging;
 mod reopen;
 mod retention;
 mod room;

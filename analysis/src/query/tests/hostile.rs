@@ -5,7 +5,7 @@ use longpole_proto::testing::{SpanBuilder, trace_of};
 
 use crate::query::{
     DEPTH_MAX, Field, Matcher, NODES_MAX, Op, PATTERN_BYTES_MAX, PATTERNS_MAX, Query, QueryError,
-    Relation, Scope, SpanField,
+    Relation, Scope, SpanField, TEXT_BYTES_MAX,
 };
 
 fn name(name: &str) -> Query {
@@ -57,6 +57,28 @@ fn patterns_and_words_are_few_and_short() {
         assert_eq!(error(&query), QueryError::PatternTooLong { found_bytes });
     }
     assert!(Matcher::new(&Query::Word("ß".repeat(PATTERN_BYTES_MAX / 2))).is_ok());
+}
+
+#[test]
+fn a_query_has_as_much_text_as_is_allowed_and_no_more() {
+    let text = |n_bytes: usize| "a".repeat(n_bytes);
+    let key = |n_bytes| Field::attribute(Scope::Any, text(n_bytes));
+    let compare = |n_key, n_value| Query::compare(key(n_key), Op::Eq, text(n_value).as_str());
+    assert!(Matcher::new(&compare(1, TEXT_BYTES_MAX - 1)).is_ok());
+    let half = TEXT_BYTES_MAX / 2 + 1;
+    for query in [
+        compare(1, TEXT_BYTES_MAX),
+        compare(half, half),
+        Query::Exists(key(TEXT_BYTES_MAX + 1)),
+        Query::Or(vec![compare(1, 999); 66]),
+        Query::negated(Query::pattern(key(TEXT_BYTES_MAX), "a")),
+    ] {
+        assert_eq!(error(&query), QueryError::TooMuchText);
+    }
+    assert_eq!(
+        QueryError::TooMuchText.to_string(),
+        "the query has more than 65536 bytes of names and values"
+    );
 }
 
 #[test]
