@@ -200,15 +200,13 @@ impl<'a> Column<'a> {
 
     /// A reader that begins at a row.
     pub(super) fn rows_from(&self, at: usize) -> Result<Rows<'_, 'a>, Damage> {
-        if at > self.n_rows {
-            return Err(Damage("a column has fewer rows than spans need"));
-        }
-        let n_new = (0..at).filter(|&before| self.row(before) == 0).count();
-        Ok(Rows {
+        let mut rows = Rows {
             column: self,
-            at,
-            n_new,
-        })
+            at: 0,
+            n_new: 0,
+        };
+        rows.skip_to(at)?;
+        Ok(rows)
     }
 }
 
@@ -221,6 +219,17 @@ pub(super) struct Rows<'c, 'a> {
 }
 
 impl<'a> Rows<'_, 'a> {
+    /// Leaves out the rows before one that is not behind it.
+    pub(super) fn skip_to(&mut self, at: usize) -> Result<(), Damage> {
+        if at > self.column.n_rows {
+            return Err(Damage("a column has fewer rows than spans need"));
+        }
+        let skipped = self.at..at;
+        self.n_new += skipped.filter(|&row| self.column.row(row) == 0).count();
+        self.at = at;
+        Ok(())
+    }
+
     /// The next row's value.
     pub(super) fn next(&mut self) -> Result<&'a [u8], Damage> {
         if self.at >= self.column.n_rows {

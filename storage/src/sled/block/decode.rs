@@ -161,10 +161,7 @@ impl<'a> Block<'a> {
             outside,
             times: Cursor::new(&times),
         };
-        fragments
-            .iter()
-            .map(|fragment| table.trace(fragment))
-            .collect()
+        table.traces(fragments)
     }
 }
 
@@ -249,74 +246,107 @@ struct Table<'t, 'a> {
 
 /// Where the next span's values are.
 struct Position<'t, 'a> {
+    /// How many spans stand before it.
+    span: usize,
     ids: usize,
     parents: usize,
     outside: Cursor<'t>,
     times: Cursor<'t>,
-    columns: Vec<Option<Rows<'t, 'a>>>,
+    columns: Vec<Place<'t, 'a>>,
     start: u64,
 }
 
+/// Where in a column that is.
+#[derive(Default)]
+struct Place<'t, 'a> {
+    /// How many rows the spans before it use.
+    n_rows: usize,
+    /// Made when a row is read first; may still stand where the one before was.
+    rows: Option<Rows<'t, 'a>>,
+}
+
 impl<'t, 'a> Table<'t, 'a> {
+    /// The spans of some fragments. Walks the block once when they stand in its order, so that many of
+    /// them, or many columns, do not cost their product.
+    fn traces(&self, fragments: &[Fragment]) -> Result<Vec<Vec<u8>>, Damage> {
+        let mut at = self.begin();
+        fragments
+            .iter()
+            .map(|fragment| {
+                if fragment.first_span < at.span {
+                    at = self.begin();
+                }
+                self.skip_to(fragment.first_span, &mut at)?;
+                self.trace(fragment, &mut at)
+            })
+            .collect()
+    }
+
     fn shape(&self, span: usize) -> &'t Shape {
         &self.shapes[self.shape_rows[span] as usize]
     }
 
-    /// The position before a fragment: what all spans before it use up.
-    fn position(&self, fragment: &Fragment) -> Result<Position<'t, 'a>, Damage> {
-        let mut n_of_shape = vec![0_usize; self.shapes.len()];
-        for &shape in &self.shape_rows[..fragment.first_span] {
-            n_of_shape[shape as usize] += 1;
-        }
-        let (mut ids, mut parents, mut n_times) = (0, 0, 0);
-        let mut rows = vec![0_usize; self.columns.len()];
-        for (shape, &n) in self.shapes.iter().zip(&n_of_shape).filter(|&(_, &n)| n > 0) {
-            ids += n * shape.n_ids;
-            parents += n * shape.n_parents;
-            n_times += n * shape.n_times;
-            for column in shape.steps.iter().filter_map(|step| step.column()) {
-                rows[column] += n;
-            }
-        }
-        // Only the columns the fragment uses are looked for.
-        let mut columns: Vec<Option<Rows<'t, 'a>>> = self.columns.iter().map(|_| None).collect();
-        for span in fragment.first_span..fragment.first_span + fragment.n_spans {
-            for column in self
-                .shape(span)
-                .steps
-                .iter()
-                .filter_map(|step| step.column())
-            {
-                if columns[column].is_none() {
-                    columns[column] = Some(self.columns[column].rows_from(rows[column])?);
-                }
-            }
-        }
-        let parents_before = self
-            .parent_rows
-            .get(..parents)
-            .ok_or(Damage("its spans have too few parents"))?;
-        let n_outside = parents_before
-            .iter()
-            .filter(|&&row| row == OUTSIDE_PARENT)
-            .count();
-        let mut outside = self.outside.clone();
-        outside.take(n_outside * 8)?;
-        let mut times = self.times.clone();
-        times.skip_varints(n_times)?;
-        Ok(Position {
-            ids,
-            parents,
-            outside,
-            times,
-            columns,
+    /// The position before the first span.
+    fn begin(&self) -> Position<'t, 'a> {
+        Position {
+            span: 0,
+            ids: 0,
+            parents: 0,
+            outside: self.outside.clone(),
+            times: self.times.clone(),
+            columns: self.columns.iter().map(|_| Place::default()).collect(),
             start: 0,
-        })
+        }
     }
 
-    fn trace(&self, fragment: &Fragment) -> Result<Vec<u8>, Damage> {
+    /// Leaves out what the spans before one use up.
+    fn skip_to(&self, span: usize, at: &mut Position<'t, 'a>) -> Result<(), Damage> {
+        if at.span == span {
+            return Ok(());
+        }
+        let mut n_of_shape = vec![0_usize; self.shapes.len()];
+        for &shape in &self.shape_rows[at.span..span] {
+            n_of_shape[shape as usize] += 1;
+        }
+        let (mut n_parents, mut n_times) = (0, 0);
+        for (shape, &n) in self.shapes.iter().zip(&n_of_shape).filter(|&(_, &n)| n > 0) {
+            at.ids += n * shape.n_ids;
+            n_parents += n * shape.n_parents;
+            n_times += n * shape.n_times;
+            for column in shape.steps.iter().filter_map(|step| step.column()) {
+                at.columns[column].n_rows += n;
+            }
+        }
+        let parents = self
+            .parent_rows
+            .get(at.parents..at.parents + n_parents)
+            .ok_or(Damage("its spans have too few parents"))?;
+        let n_outside = parents.iter().filter(|&&row| row == OUTSIDE_PARENT).count();
+        at.parents += n_parents;
+        at.outside.take(n_outside * 8)?;
+        at.times.skip_varints(n_times)?;
+        at.span = span;
+        Ok(())
+    }
+
+    /// A column's next value.
+    fn value(&self, column: usize, at: &mut Position<'t, 'a>) -> Result<&'a [u8], Damage> {
+        let Place { n_rows, rows } = &mut at.columns[column];
+        let rows = match rows {
+            Some(rows) => {
+                rows.skip_to(*n_rows)?;
+                rows
+            }
+            None => rows.insert(self.columns[column].rows_from(*n_rows)?),
+        };
+        *n_rows += 1;
+        rows.next()
+    }
+
+    /// The spans of a fragment, which begins here.
+    fn trace(&self, fragment: &Fragment, at: &mut Position<'t, 'a>) -> Result<Vec<u8>, Damage> {
         let spans = fragment.first_span..fragment.first_span + fragment.n_spans;
-        let mut at = self.position(fragment)?;
+        at.start = 0;
         // The IDs of its spans, by place: what parents name.
         let mut place = at.ids;
         let own_ids = spans
@@ -342,7 +372,7 @@ impl<'t, 'a> Table<'t, 'a> {
                     fragment.trace_id,
                     &own_ids,
                     self.shape(span),
-                    &mut at,
+                    at,
                     &mut message,
                 )?;
                 put_message(&mut scope_spans, 2, &message);
@@ -378,10 +408,7 @@ impl<'t, 'a> Table<'t, 'a> {
             |at: &mut Position<'t, 'a>| Ok::<u64, Damage>(unzigzag(at.start, at.times.varint()?));
         for &step in &shape.steps {
             let value = match step.column() {
-                Some(column) => at.columns[column]
-                    .as_mut()
-                    .expect("made for each column its shapes use")
-                    .next()?,
+                Some(column) => self.value(column, at)?,
                 None => &[],
             };
             match step {
@@ -413,6 +440,7 @@ impl<'t, 'a> Table<'t, 'a> {
                 }
             }
         }
+        at.span += 1;
         Ok(())
     }
 

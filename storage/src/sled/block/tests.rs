@@ -5,7 +5,7 @@ use longpole_proto::wire::reader::Reader;
 use proptest::prelude::*;
 
 use super::encode::FragmentFacts;
-use super::{Block, BlockBuilder, BlockSpan};
+use super::{Block, BlockBuilder, BlockSpan, Fragment};
 
 /// A trace's spans as a block takes them: own fields of resource and scope, and message.
 type Spans = Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>;
@@ -158,6 +158,16 @@ proptest! {
             let alone = block.traces(&[*fragment]).expect("its trace");
             prop_assert_eq!(&alone[0], &all[at]);
         }
+        // Some of them, and in another order.
+        let mut some: Vec<(Fragment, &Vec<u8>)> =
+            block.fragments().iter().copied().zip(&all).step_by(2).collect();
+        for _ in 0..2 {
+            let fragments: Vec<Fragment> = some.iter().map(|of| of.0).collect();
+            let expected: Vec<&Vec<u8>> = some.iter().map(|of| of.1).collect();
+            let found = block.traces(&fragments).expect("its traces");
+            prop_assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+            some.reverse();
+        }
     }
 
     #[test]
@@ -197,6 +207,8 @@ proptest! {
         bytes[4..8].copy_from_slice(&crc);
         if let Ok(block) = Block::open(&bytes) {
             drop(block.traces(block.fragments()));
+            let some: Vec<Fragment> = block.fragments().iter().copied().skip(1).step_by(2).collect();
+            drop(block.traces(&some));
         }
         bytes.truncate(place);
         prop_assert!(Block::open(&bytes).is_err());
