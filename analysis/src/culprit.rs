@@ -31,7 +31,7 @@ pub(crate) fn peer(trace: &Trace, span_idx: usize) -> Option<&str> {
 }
 
 /// Whether a span is a call whose callee is not stored.
-fn calls_outside(trace: &Trace, span_idx: usize) -> bool {
+pub(crate) fn calls_outside(trace: &Trace, span_idx: usize) -> bool {
     matches!(
         trace.span(span_idx).kind,
         SpanKind::Client | SpanKind::Producer

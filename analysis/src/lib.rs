@@ -4,6 +4,7 @@
 //! [`TraceSummary`], pages draw it, JSON and the terminal print it, so none of them can disagree.
 //! The words are DESIGN.md's.
 
+pub mod aggregate;
 mod critical_path;
 mod culprit;
 pub mod findings;
@@ -135,8 +136,10 @@ impl Analysis {
         analysis
     }
 
-    /// All but the verdict, which nobody reads when only the summary is wanted.
-    fn without_words(trace: &Trace, peer_of: culprit::PeerOf<'_>) -> Self {
+    /// All but the verdict, which nobody reads when only the summary and the numbers are wanted, of a
+    /// trace whose spans may have no attributes here: `peer_of` tells what those that
+    /// [name a peer](PEER_KEYS) say. Few are asked for.
+    pub fn without_words(trace: &Trace, peer_of: &dyn Fn(usize) -> Option<String>) -> Self {
         let duration_nanos = trace.span(trace.request_root()).duration_nanos();
         let awaited = self_time::awaited(trace);
         let self_nanos = self_time::self_nanos(trace, &awaited);

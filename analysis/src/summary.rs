@@ -70,13 +70,7 @@ pub struct CulpritSummary {
 impl TraceSummary {
     /// The summary of a trace. Takes less than its whole [`Analysis`] does.
     pub fn of(trace: &Trace) -> Self {
-        Self::with_peers(trace, &|at| crate::named_peer(trace, at))
-    }
-
-    /// The summary of a trace whose spans have no attributes here: `peer_of` tells what those that
-    /// [name a peer](crate::PEER_KEYS) say. Few are asked for.
-    pub fn with_peers(trace: &Trace, peer_of: &dyn Fn(usize) -> Option<String>) -> Self {
-        Analysis::without_words(trace, peer_of).summary(trace)
+        Analysis::without_words(trace, &|at| crate::named_peer(trace, at)).summary(trace)
     }
 
     /// The slowest hop's share of the request, from 0 to 1; 0 for a request that took no time.
