@@ -124,7 +124,7 @@ pub fn peer(trace: &Trace, span_idx: usize) -> Option<&str> {
 impl Analysis {
     /// Analyses a trace. Takes O(n log n), never recurses, never fails.
     pub fn of(trace: &Trace) -> Self {
-        let mut analysis = Self::without_words(trace, &|at| named_peer(trace, at));
+        let mut analysis = Self::of_outline(trace);
         analysis.verdict = verdict::verdict(&verdict::Facts {
             trace,
             duration_nanos: analysis.duration_nanos,
@@ -134,6 +134,12 @@ impl Analysis {
             culprit: &analysis.culprit,
         });
         analysis
+    }
+
+    /// All but the verdict, of a trace whose spans have at least the attributes that
+    /// [name a peer](PEER_KEYS).
+    pub fn of_outline(trace: &Trace) -> Self {
+        Self::without_words(trace, &|at| named_peer(trace, at))
     }
 
     /// All but the verdict, which nobody reads when only the summary and the numbers are wanted, of a

@@ -70,7 +70,7 @@ pub struct CulpritSummary {
 impl TraceSummary {
     /// The summary of a trace. Takes less than its whole [`Analysis`] does.
     pub fn of(trace: &Trace) -> Self {
-        Analysis::without_words(trace, &|at| crate::named_peer(trace, at)).summary(trace)
+        Analysis::of_outline(trace).summary(trace)
     }
 
     /// The slowest hop's share of the request, from 0 to 1; 0 for a request that took no time.

@@ -129,6 +129,13 @@ impl Store for FakeStore {
         Ok(Vec::new())
     }
 
+    fn aggregates(
+        &self,
+        _request: &longpole_storage::AggregatesRequest,
+    ) -> Result<longpole_storage::Aggregates, StorageError> {
+        Ok(longpole_storage::Aggregates::default())
+    }
+
     fn stats(&self) -> Result<Stats, StorageError> {
         if self.state.lock().mood == Mood::Broken {
             return Err(StorageError::Damaged {

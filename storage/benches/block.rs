@@ -1,17 +1,20 @@
-//! What it costs to make a block of some thousand spans and to read it: `cargo bench -p longpole-storage`.
+//! What it costs to make a block of some thousand spans, to read it, and to seal traces with all that
+//! is stored of them: `cargo bench -p longpole-storage`.
 
 #[path = "../../proto/benches/shop.rs"]
 mod shop;
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput};
+use criterion::{BatchSize, Criterion, Throughput};
 use longpole_proto::wire::ExportRequest;
-use longpole_storage::testing::bench::{BlockBytes, Traces};
+use longpole_storage::testing::bench::{BlockBytes, Sealing, Traces};
+use tempfile::TempDir;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     block(&mut criterion);
+    seal(&mut criterion);
     criterion.final_summary();
 }
 
@@ -35,6 +38,31 @@ fn block(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("one trace", |bencher| {
         bencher.iter(|| black_box(block.trace(block.n_traces() / 2)));
+    });
+    group.finish();
+}
+
+fn seal(criterion: &mut Criterion) {
+    let requests = shop::requests();
+    let parsed = requests
+        .iter()
+        .map(|bytes| ExportRequest::parse(bytes.clone()));
+    let n_spans: usize = parsed.map(|of| of.map_or(0, |of| of.spans().len())).sum();
+    let mut group = criterion.benchmark_group("seal");
+    group.throughput(Throughput::Elements(n_spans as u64));
+    group.bench_function("traces", |bencher| {
+        bencher.iter_batched(
+            || {
+                let dir = TempDir::new().expect("a directory");
+                let sealing = Sealing::new(dir.path(), &requests).expect("a partition");
+                (dir, sealing)
+            },
+            |(dir, sealing)| {
+                sealing.seal().expect("sled works");
+                (dir, sealing)
+            },
+            BatchSize::PerIteration,
+        );
     });
     group.finish();
 }

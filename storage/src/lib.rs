@@ -3,6 +3,7 @@
 //! [`open`] gives the embedded engine. What a store has acknowledged it gives back: at once, after
 //! `kill -9`, and with [`Durability::Fsync`] after a power cut.
 
+mod aggregates;
 mod error;
 mod search;
 mod sled;
@@ -11,6 +12,10 @@ mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use aggregates::{
+    Aggregates, AggregatesRequest, Edge, EdgeNumbers, OperationNumbers, SlowestHop,
+    SlowestHopNumbers,
+};
 pub use error::StorageError;
 pub use search::{
     Cancel, CancelOnDrop, Matched, Order, Scanned, SearchLimit, SearchRequest, SearchResult,

@@ -17,6 +17,7 @@
 //!
 //! `docs/disk-format.md` has the bytes.
 
+mod aggregates;
 mod apply;
 mod aside;
 #[cfg(any(test, feature = "testing"))]
@@ -27,6 +28,7 @@ mod budget;
 mod core;
 mod cursor;
 mod data_dir;
+mod digest;
 mod engine;
 mod entries;
 mod entry;
@@ -66,8 +68,8 @@ use self::history::History;
 use self::reopen::{Alarm, Slot};
 use self::settings::Settings;
 use crate::{
-    Completion, Health, Operation, SearchRequest, SearchResult, Stats, StorageError, Store,
-    StoreConfig, StoreStatus, StoredTrace, TraceVersion,
+    Aggregates, AggregatesRequest, Completion, Health, Operation, SearchRequest, SearchResult, Stats,
+    StorageError, Store, StoreConfig, StoreStatus, StoredTrace, TraceVersion,
 };
 
 /// The embedded store.
@@ -148,6 +150,10 @@ impl Store for SledStore {
         limit: usize,
     ) -> Result<Vec<Operation>, StorageError> {
         self.engine()?.core.operations(service, limit)
+    }
+
+    fn aggregates(&self, request: &AggregatesRequest) -> Result<Aggregates, StorageError> {
+        self.engine()?.core.aggregates(request)
     }
 
     fn stats(&self) -> Result<Stats, StorageError> {

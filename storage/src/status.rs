@@ -73,7 +73,7 @@ pub struct StoreStatus {
     pub stats: Stats,
     /// Where everything is kept.
     pub data_dir: PathBuf,
-    /// The engine and the version of what it writes there: `longpole sled 3`.
+    /// The engine and the version of what it writes there: `longpole sled 4`.
     pub format: String,
     /// When an append counts as done.
     pub durability: Durability,

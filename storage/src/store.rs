@@ -7,7 +7,9 @@ use bytes::Bytes;
 use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
 
-use crate::{Health, SearchRequest, SearchResult, StorageError, StoreStatus};
+use crate::{
+    Aggregates, AggregatesRequest, Health, SearchRequest, SearchResult, StorageError, StoreStatus,
+};
 
 /// When an append counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,6 +154,12 @@ pub trait Store: Send + Sync + 'static {
         service: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Operation>, StorageError>;
+
+    /// The numbers of the traces that were sealed, which is up to two minutes after they came.
+    ///
+    /// # Errors
+    /// As [`Self::trace`], and when it was cancelled.
+    fn aggregates(&self, request: &AggregatesRequest) -> Result<Aggregates, StorageError>;
 
     /// What is held now.
     ///

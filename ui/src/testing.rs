@@ -214,6 +214,14 @@ impl Store for FakeStore {
             .collect())
     }
 
+    fn aggregates(
+        &self,
+        _: &longpole_storage::AggregatesRequest,
+    ) -> Result<longpole_storage::Aggregates, StorageError> {
+        self.check()?;
+        Ok(longpole_storage::Aggregates::default())
+    }
+
     fn stats(&self) -> Result<Stats, StorageError> {
         self.check()?;
         let n_spans = self.summaries.iter().map(|summary| summary.n_spans).sum();

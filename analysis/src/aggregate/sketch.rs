@@ -53,6 +53,10 @@ impl Sketch {
     /// Adds buckets, each with how many; a count that becomes larger than 2^32 - 1 stays there.
     /// `more` is by bucket, each once. Takes O(n).
     pub fn merge(&mut self, more: &[(u16, u32)]) {
+        if self.counts.is_empty() {
+            self.counts.extend(more.iter().filter(|(_, n)| *n > 0));
+            return;
+        }
         let mut at = 0;
         let mut n_new = 0;
         for &(bucket, n) in more {

@@ -11,10 +11,17 @@ use longpole_proto::{TraceId, UnixNanos};
 
 use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts};
 use super::budget::Budget;
+use super::core::{Core, Paths};
+use super::engine::Plan;
 use super::files::OsFiles;
+use super::history::History;
+use super::live::Take;
 use super::log::{Log, LogConfig, SEGMENT_BYTES_MAX};
+use super::partition::Pool;
 use super::received::{Chunk, Received};
-use crate::{Durability, StorageError};
+use super::recover::recover;
+use super::settings::Settings;
+use crate::{Durability, StorageError, StoreConfig};
 
 /// The spans of some requests by trace, as the sealer has them.
 #[derive(Debug)]
@@ -73,6 +80,50 @@ impl Traces {
             builder.add_trace(trace_id, FragmentFacts::default(), spans.into_iter());
         }
         BlockBytes(builder.finish())
+    }
+}
+
+/// Spans in memory that are to be sealed, without a log.
+pub struct Sealing(Core);
+
+impl Sealing {
+    /// Takes requests in, for a partition in a directory that is empty.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub fn new(dir: &Path, requests: &[Bytes]) -> Result<Self, StorageError> {
+        let config = StoreConfig::new(dir);
+        let plan = Plan {
+            settings: Settings::new(&config),
+            config,
+            files: Arc::new(OsFiles),
+            history: Arc::new(History::new(dir, UnixNanos(0))),
+            alarm: Arc::default(),
+        };
+        let paths = Paths {
+            data: dir.to_owned(),
+            log: dir.join("log"),
+            partitions: dir.join("partitions"),
+            quarantine: dir.join("quarantine"),
+            checkpoint: dir.join("CHECKPOINT"),
+        };
+        let pool = Arc::new(Pool::new(plan.settings.open_max));
+        let recovered = recover(&paths, &pool, None, UnixNanos(0), &OsFiles)?;
+        let core = Core::new(&plan, paths, pool, recovered.view, 0);
+        for (seq, bytes) in (1..).zip(requests) {
+            let request = ExportRequest::parse(bytes.clone()).expect("an export request");
+            core.insert(seq, UnixNanos(seq), request);
+        }
+        Ok(Self(core))
+    }
+
+    /// Seals all of them.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub fn seal(&self) -> Result<(), StorageError> {
+        while self.0.seal_or_fail(Take::All)? {}
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ mod template;
 mod tokens;
 
 pub(crate) use attributes::Value;
+pub(crate) use bytes::{Cursor, put_varint};
 pub(crate) use decode::{Block, Fragment};
 pub(crate) use encode::{BlockBuilder, BlockSpan, FragmentFacts};
 

@@ -4,11 +4,12 @@
 //! made anew. It is *closed* by sorting its trace IDs into runs, syncing it, opening it again and
 //! reading all of it; only then does its sidecar say so and may the log forget.
 //!
-//! A block is written as its pieces, its summaries, its bloom, its operations, and last its zone: what
+//! A block is written as its pieces, its summaries, its bloom, its digest, its operations, and last its zone: what
 //! has no zone is not there. Every value has a checksum of its own, because sled is not believed.
 
 mod check;
 mod db;
+mod digests;
 mod handle;
 mod ids;
 mod pieces;
@@ -19,6 +20,7 @@ mod zone;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::{Mutex, RwLock};
@@ -48,6 +50,7 @@ pub(super) struct Partition {
     /// What is known to be durable.
     synced: Mutex<Synced>,
     operations: RwLock<OperationSet>,
+    has_damaged_digest: AtomicBool,
 }
 
 /// Where a block's values are.
@@ -56,6 +59,7 @@ struct Places {
     block: Place,
     rows: Place,
     bloom: Place,
+    digest: Place,
 }
 
 enum Ids {
@@ -75,6 +79,7 @@ pub(super) struct Sealed {
     pub(super) block: Vec<u8>,
     pub(super) rows: Vec<u8>,
     pub(super) bloom: Vec<u8>,
+    pub(super) digest: Vec<u8>,
     pub(super) zone: Zone,
     pub(super) trace_ids: Vec<TraceId>,
     /// Those that may be new.
@@ -99,6 +104,7 @@ impl Partition {
             places: RwLock::default(),
             synced: Mutex::default(),
             operations: RwLock::default(),
+            has_damaged_digest: AtomicBool::default(),
         })
     }
 
@@ -126,6 +132,7 @@ impl Partition {
             places: RwLock::new(sidecar.places),
             synced: Mutex::default(),
             operations: RwLock::new(operations),
+            has_damaged_digest: AtomicBool::default(),
         };
         let zones = sidecar.zones.into_iter().map(Arc::new).collect();
         Ok(Some(Found { partition, zones }))
@@ -158,6 +165,7 @@ impl Partition {
             places: RwLock::new(places),
             synced: Mutex::default(),
             operations: RwLock::new(OperationSet::new(Some(listed))),
+            has_damaged_digest: AtomicBool::default(),
         };
         Ok(Found { partition, zones })
     }
@@ -219,6 +227,7 @@ impl Partition {
             block: db.blocks.put(last.block.end(), &sealed.block)?,
             rows: db.summaries.put(last.rows.end(), &sealed.rows)?,
             bloom: db.blooms.put(last.bloom.end(), &sealed.bloom)?,
+            digest: db.digests.put(last.digest.end(), &sealed.digest)?,
         };
         for operation in &sealed.operations {
             operations::insert(&db.operations, operation)?;
@@ -356,6 +365,7 @@ impl Partition {
         if !self.check_reopened(zones)? {
             return Ok(false);
         }
+        self.write_digest(zones, files)?;
         let operations = self.operations.read().complete();
         let sidecar = Sidecar {
             created: self.created,

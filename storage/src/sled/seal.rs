@@ -1,6 +1,7 @@
 //! Sealing: live traces become a block of the active partition.
 
 mod groups;
+mod late;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use longpole_analysis::query::canonical_texts;
-use longpole_analysis::{PEER_KEYS, TraceSummary};
+use longpole_analysis::{Analysis, PEER_KEYS};
 use longpole_proto::trace::TraceParts;
 use longpole_proto::wire::SpanSlice;
 use longpole_proto::{Scope, Span, Trace, TraceId, UnixNanos};
@@ -20,6 +21,7 @@ use self::groups::Groups;
 use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts, Value};
 use super::bloom::{Bloom, Key};
 use super::core::{Batch, Core};
+use super::digest::DigestBuilder;
 use super::entry::{self, Head, cut};
 use super::io_error;
 use super::live::{LiveTrace, Take};
@@ -44,6 +46,7 @@ struct Tools {
     builder: BlockBuilder,
     rows: RowsBuilder,
     groups: Groups,
+    digest: DigestBuilder,
     /// The group and operation of each span of the trace at hand.
     of_span: Vec<(u32, u32)>,
 }
@@ -54,6 +57,7 @@ impl Default for Tools {
             builder: BlockBuilder::new(),
             rows: RowsBuilder::default(),
             groups: Groups::default(),
+            digest: DigestBuilder::default(),
             of_span: Vec::new(),
         }
     }
@@ -64,6 +68,7 @@ impl Tools {
         self.builder.clear();
         self.rows.clear();
         self.groups.clear();
+        self.digest.clear();
     }
 }
 
@@ -201,15 +206,20 @@ impl Core {
             zone.late.extend(late);
             let entry = match old.remove(&trace_id) {
                 None if fragments.is_empty() => Ok(entry_of(tools, live)),
-                Some(before) => before.and_then(|mut before| {
-                    before.push_chunks(&live.chunks)?;
-                    let trace = before.outline()?;
-                    Ok(entry::encode(&trace, TraceSummary::of(&trace)))
+                Some(before) => before.and_then(|before| {
+                    let (entry, is_counted) =
+                        late::entry_of(&mut tools.digest, live, before, fragments)?;
+                    zone.set_counted(is_counted);
+                    Ok(entry)
                 }),
                 None => Err(StorageError::Damaged {
                     what: format!("trace {trace_id} has too many fragments"),
                 }),
             };
+            if !fragments.is_empty() && !zone.is_counted() {
+                let starts = spans(live).map(|(_, span)| span.start);
+                tools.digest.leave_out(starts);
+            }
             if let Ok((head, entry)) = entry {
                 zone.add(&head);
                 tools.rows.push(trace_id, &entry);
@@ -229,7 +239,10 @@ impl Core {
                 name: name.to_owned(),
             })
             .collect();
+        let digest = tools.digest.finish();
+        zone.minutes = digest.minutes;
         Ok(Sealed {
+            digest: digest.value,
             block: tools.builder.finish(),
             rows: tools.rows.finish(),
             bloom: bloom_of(&tools.builder),
@@ -361,12 +374,24 @@ fn entry_of(tools: &mut Tools, live: &LiveTrace) -> (Head, Vec<u8>) {
     }
     let (trace, order) =
         Trace::with_order(live.trace_id, parts).expect("a trace in memory has a span");
-    let summary = TraceSummary::with_peers(&trace, &|span_idx| {
+    let analysis = Analysis::without_words(&trace, &|span_idx| {
         let (bytes, span) = sources[order[span_idx] as usize];
         let attributes = span.attributes(bytes, &PEER_KEYS);
         attributes.text_of_any(&PEER_KEYS).map(str::to_owned)
     });
-    entry::encode(&trace, summary)
+    let Tools {
+        digest,
+        groups,
+        of_span,
+        ..
+    } = tools;
+    digest.add_operations(groups.operations_from(digest.n_operations()));
+    digest.count(&trace, &analysis, |span_idx| {
+        let at = order[span_idx] as usize;
+        let (bytes, span) = sources[at];
+        (bytes, span, of_span[at].1)
+    });
+    entry::encode(&trace, analysis.summary(&trace))
 }
 
 /// The bloom of a block's attributes.

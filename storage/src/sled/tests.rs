@@ -1,3 +1,4 @@
+mod aggregates;
 mod paging;
 mod reopen;
 mod retention;

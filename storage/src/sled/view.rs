@@ -43,6 +43,8 @@ pub(super) struct FragmentRef {
     /// It has the trace's spans with sequences behind `after` up to `seq`.
     pub(super) after: u64,
     pub(super) seq: u64,
+    /// Whether its block counts all of the trace up to with it.
+    pub(super) is_counted: bool,
 }
 
 impl PartitionView {
@@ -185,11 +187,13 @@ impl View {
             for block in blocks {
                 // One being written is not there yet.
                 if let Some(zone) = view.zones.get(block as usize) {
+                    let late = zone.late(trace_id);
                     fragments.push(FragmentRef {
                         partition: Arc::clone(&view.partition),
                         block,
-                        after: zone.late(trace_id).map_or(0, |row| row.after),
+                        after: late.map_or(0, |row| row.after),
                         seq: zone.seq,
+                        is_counted: late.is_none_or(|row| row.is_counted),
                     });
                 }
             }
@@ -277,6 +281,7 @@ pub(super) fn late_row(
         trace_id: trace_id.to_bytes(),
         first_partition,
         after: before.filter(|&seq| seq < seq_min).max().unwrap_or(0),
+        is_counted: false,
     })
 }
 

@@ -279,7 +279,7 @@ fn another_format_is_refused_and_left_alone() {
         matches!(&error, StorageError::Format { found, .. } if found == "longpole sled 999"),
         "{error}"
     );
-    fs::write(dir.path().join("FORMAT"), "longpole sled 3\n").expect("a file");
+    fs::write(dir.path().join("FORMAT"), "longpole sled 4\n").expect("a file");
     sled(dir.path()).expect("its own again");
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use longpole_proto::UnixNanos;
 use longpole_proto::testing::SpanBuilder;
 use longpole_proto::wire::ExportRequest;
-use longpole_storage::PartitionState;
+use longpole_storage::{AggregatesRequest, PartitionState};
 use tempfile::TempDir;
 
 use crate::batches::{append_at, everything, found, id, request_of, sent, stored};
@@ -24,7 +24,7 @@ const SEALED: std::ops::RangeInclusive<u64> = 1..=40;
 const LOGGED: std::ops::RangeInclusive<u64> = 41..=50;
 
 fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/longpole-sled-3.zst")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/longpole-sled-4.zst")
 }
 
 /// The request that brought a trace: no two are alike.
@@ -98,6 +98,11 @@ fn the_committed_directory_opens_and_has_what_went_in() {
         let trace = store.trace(id(n)).expect("the store reads");
         assert_eq!(trace.expect("it is there").first_received, received(n));
     }
+    let numbers = store.aggregates(&AggregatesRequest::default());
+    let numbers = numbers.expect("the store adds up");
+    let calls = numbers.operations.iter().map(|of| of.durations.len());
+    assert_eq!(calls.sum::<u64>(), 2 * SEALED.count() as u64);
+    assert!(numbers.complete);
     let mut slowest = found(&*store, &everything());
     slowest.sort();
     let all: Vec<_> = ((*SEALED.start())..=(*LOGGED.end())).map(id).collect();

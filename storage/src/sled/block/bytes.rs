@@ -3,7 +3,7 @@
 use super::Damage;
 
 /// Appends a varint.
-pub(super) fn put_varint(to: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(to: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         to.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
@@ -25,18 +25,18 @@ pub(super) fn unzigzag(from: u64, difference: u64) -> u64 {
 
 /// Reads bytes front to back; damaged ones are an error, never a panic.
 #[derive(Clone)]
-pub(super) struct Cursor<'a>(&'a [u8]);
+pub(crate) struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Damage> {
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Damage> {
         let (taken, rest) = self
             .0
             .split_at_checked(len)
@@ -54,7 +54,7 @@ impl<'a> Cursor<'a> {
         Ok(*taken)
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, Damage> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Damage> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array()?;
@@ -67,7 +67,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A count of things that take at least a byte each.
-    pub(super) fn count(&mut self) -> Result<usize, Damage> {
+    pub(crate) fn count(&mut self) -> Result<usize, Damage> {
         let count = usize::try_from(self.varint()?).map_err(|_| Damage("a count"))?;
         if count > self.0.len() {
             return Err(Damage("a count is larger than what follows"));
@@ -87,7 +87,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// How many bytes are left.
-    pub(super) fn rest(&self) -> usize {
+    pub(crate) fn rest(&self) -> usize {
         self.0.len()
     }
 

@@ -12,6 +12,7 @@ use super::zone::Zone;
 use crate::StorageError;
 use crate::sled::block::Block;
 use crate::sled::bloom::Bloom;
+use crate::sled::digest::{self, Stored};
 
 /// Reads all blocks' places and zones; they must be numbered from 0 on.
 ///
@@ -50,7 +51,7 @@ fn read_zone(value: &[u8]) -> Option<(Places, Zone)> {
     postcard::from_bytes(row).ok()
 }
 
-/// Reads a block, its summaries and its bloom and gives the traces it has.
+/// Reads a block, its summaries, its bloom and its digest and gives the traces it has.
 ///
 /// # Errors
 /// When sled fails or any of it is damaged.
@@ -79,6 +80,7 @@ pub(super) fn check_block(
         return Err(damaged("its summaries are of other traces".to_owned()));
     }
     Bloom::read(&db.blooms.get(places.bloom)?)?;
+    Stored::read(&digest::unpack(&db.digests.get(places.digest)?)?)?;
     Ok(trace_ids)
 }
 
@@ -92,6 +94,7 @@ pub(super) fn check_rest(db: &Db, places: &[Places]) -> Result<(), StorageError>
     db.blocks.check_behind(last.block.end())?;
     db.summaries.check_behind(last.rows.end())?;
     db.blooms.check_behind(last.bloom.end())?;
+    db.digests.check_behind(last.digest.end())?;
     read_all(db.runs.iter())?;
     read_all(db.operations.iter())
 }

@@ -40,6 +40,8 @@ pub(in crate::sled) struct Db {
     pub(super) summaries: Pieces,
     /// Their blooms.
     pub(super) blooms: Pieces,
+    /// Their digests.
+    pub(super) digests: Pieces,
     /// `block 4` to where its pieces are, and its zone; written last.
     pub(super) zones: Tree,
     /// `trace ID 16 | block 4` of the first of a run, to the run; once it is closed.
@@ -75,6 +77,7 @@ impl Db {
                 blocks: Pieces::new(sled.open_tree("blocks")?),
                 summaries: Pieces::new(sled.open_tree("summaries")?),
                 blooms: Pieces::new(sled.open_tree("blooms")?),
+                digests: Pieces::new(sled.open_tree("digests")?),
                 zones: sled.open_tree("zones")?,
                 runs: sled.open_tree("runs")?,
                 operations: sled.open_tree("operations")?,

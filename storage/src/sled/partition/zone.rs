@@ -1,5 +1,7 @@
 //! Zones: what of a block is always in memory, so that reads and searches know which to look into.
 
+use std::ops::Range;
+
 use longpole_proto::{TraceId, UnixNanos};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,8 @@ pub(in crate::sled) struct Zone {
     pub(in crate::sled) late: Vec<LateRow>,
     /// Whether a summary is missing, so that the numbers say too little.
     pub(in crate::sled) is_open: bool,
+    /// The minutes of which its digest has anything, the first and one behind the last.
+    pub(in crate::sled) minutes: Range<u32>,
 }
 
 /// What summaries are ordered and filtered by.
@@ -45,6 +49,8 @@ pub(in crate::sled) struct LateRow {
     pub(in crate::sled) first_partition: u32,
     /// This block has the trace's spans behind this sequence.
     pub(in crate::sled) after: u64,
+    /// Whether the block's digest counts the trace anew, and corrects what counted before.
+    pub(in crate::sled) is_counted: bool,
 }
 
 impl Zone {
@@ -66,6 +72,7 @@ impl Zone {
             greatest: all(0),
             late: Vec::new(),
             is_open: false,
+            minutes: 0..0,
         }
     }
 
@@ -92,6 +99,18 @@ impl Zone {
                 };
             }
         }
+    }
+
+    /// Says of the row added last whether its trace was counted anew.
+    pub(in crate::sled) fn set_counted(&mut self, is_counted: bool) {
+        if let Some(row) = self.late.last_mut() {
+            row.is_counted = is_counted;
+        }
+    }
+
+    /// Whether the trace of the row added last was counted anew.
+    pub(in crate::sled) fn is_counted(&self) -> bool {
+        self.late.last().is_some_and(|row| row.is_counted)
     }
 
     /// The row of a trace that had fragments before.

@@ -145,7 +145,12 @@ impl Groups {
 
     /// Service and name of every operation; some may be there more than once.
     pub(super) fn operations(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.operations.iter().map(|operation| {
+        self.operations_from(0)
+    }
+
+    /// Those of the operations with this number and larger ones, by number.
+    pub(super) fn operations_from(&self, first: usize) -> impl Iterator<Item = (&str, &str)> {
+        self.operations[first..].iter().map(|operation| {
             let resource = self.resource_of[operation.group as usize];
             let service = self.resources[resource as usize].service_name();
             (service, &*operation.name)

@@ -29,7 +29,7 @@ fn an_empty_store_says_what_it_is() {
     clock.advance(HOUR);
     let status = status(&store);
     assert_eq!(status.data_dir, dir.path());
-    assert_eq!(status.format, "longpole sled 3");
+    assert_eq!(status.format, "longpole sled 4");
     assert_eq!(status.durability, crate::Durability::Fsync);
     assert_eq!(status.health.opened, UnixNanos(0));
     assert_eq!(status.health.retention, 168 * HOUR);
