@@ -129,6 +129,23 @@ impl Store for FakeStore {
         Ok(Vec::new())
     }
 
+    fn attribute_names(
+        &self,
+        _: &str,
+        _: usize,
+    ) -> Result<longpole_storage::MostFrequent, StorageError> {
+        Ok(longpole_storage::MostFrequent::default())
+    }
+
+    fn attribute_values(
+        &self,
+        _: &str,
+        _: &str,
+        _: usize,
+    ) -> Result<longpole_storage::MostFrequent, StorageError> {
+        Ok(longpole_storage::MostFrequent::default())
+    }
+
     fn aggregates(
         &self,
         _request: &longpole_storage::AggregatesRequest,

@@ -26,8 +26,8 @@ pub use status::{
     RecoveryStatus, Removal, RemovalReason, RemovedStatus, SetAside, StoreStatus,
 };
 pub use store::{
-    Appended, Completion, Durability, Operation, Stats, Store, StoreConfig, StoredTrace,
-    TraceVersion,
+    Appended, Completion, Durability, MostFrequent, Operation, Stats, Store, StoreConfig,
+    StoredTrace, TraceVersion,
 };
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@
 mod aggregates;
 mod apply;
 mod aside;
+mod attributes;
 #[cfg(any(test, feature = "testing"))]
 pub mod bench;
 mod block;
@@ -68,8 +69,8 @@ use self::history::History;
 use self::reopen::{Alarm, Slot};
 use self::settings::Settings;
 use crate::{
-    Aggregates, AggregatesRequest, Completion, Health, Operation, SearchRequest, SearchResult, Stats,
-    StorageError, Store, StoreConfig, StoreStatus, StoredTrace, TraceVersion,
+    Aggregates, AggregatesRequest, Completion, Health, MostFrequent, Operation, SearchRequest,
+    SearchResult, Stats, StorageError, Store, StoreConfig, StoreStatus, StoredTrace, TraceVersion,
 };
 
 /// The embedded store.
@@ -150,6 +151,19 @@ impl Store for SledStore {
         limit: usize,
     ) -> Result<Vec<Operation>, StorageError> {
         self.engine()?.core.operations(service, limit)
+    }
+
+    fn attribute_names(&self, prefix: &str, limit: usize) -> Result<MostFrequent, StorageError> {
+        self.engine()?.core.attribute_names(prefix, limit)
+    }
+
+    fn attribute_values(
+        &self,
+        name: &str,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<MostFrequent, StorageError> {
+        self.engine()?.core.attribute_values(name, prefix, limit)
     }
 
     fn aggregates(&self, request: &AggregatesRequest) -> Result<Aggregates, StorageError> {

@@ -95,6 +95,16 @@ pub struct Operation {
     pub name: String,
 }
 
+/// The most frequent of some texts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MostFrequent {
+    /// Each with how often it is there, duplicate spans included: so often at least, because where it is
+    /// not among the most frequent it is not counted. Most first (ties: by text).
+    pub texts: Vec<(String, u64)>,
+    /// Whether they are all there are, and the counts exact.
+    pub is_exact: bool,
+}
+
 /// What a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -154,6 +164,27 @@ pub trait Store: Send + Sync + 'static {
         service: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Operation>, StorageError>;
+
+    /// The names of attributes that begin with `prefix` and are most often on spans, on their resources
+    /// and on events; at most `limit`, and never more than 1,000. Of sealed traces only, as
+    /// [`Self::aggregates`].
+    ///
+    /// # Errors
+    /// As [`Self::trace`].
+    fn attribute_names(&self, prefix: &str, limit: usize) -> Result<MostFrequent, StorageError>;
+
+    /// The values that begin with `prefix` and that an attribute has most often, as the text by which
+    /// queries know them; likewise. Attributes whose values are nearly all different, such as ids, have
+    /// none here, nor have lists.
+    ///
+    /// # Errors
+    /// As [`Self::trace`].
+    fn attribute_values(
+        &self,
+        name: &str,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<MostFrequent, StorageError>;
 
     /// The numbers of the traces that were sealed, which is up to two minutes after they came.
     ///

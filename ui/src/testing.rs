@@ -214,6 +214,25 @@ impl Store for FakeStore {
             .collect())
     }
 
+    fn attribute_names(
+        &self,
+        _: &str,
+        _: usize,
+    ) -> Result<longpole_storage::MostFrequent, StorageError> {
+        self.check()?;
+        Ok(longpole_storage::MostFrequent::default())
+    }
+
+    fn attribute_values(
+        &self,
+        _: &str,
+        _: &str,
+        _: usize,
+    ) -> Result<longpole_storage::MostFrequent, StorageError> {
+        self.check()?;
+        Ok(longpole_storage::MostFrequent::default())
+    }
+
     fn aggregates(
         &self,
         _: &longpole_storage::AggregatesRequest,

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -72,6 +73,22 @@ impl Core {
         }
         Ok(adding.finish())
     }
+
+    /// Notes that a file with a sum of a partition's blocks is damaged, unless that is known.
+    pub(super) fn note_damaged_sum(
+        &self,
+        partition: &Partition,
+        path: &Path,
+        error: &StorageError,
+    ) {
+        if !partition.is_lost() && partition.notes_damaged_sum() {
+            tracing::warn!(%error, "the sum of a partition is damaged; its blocks are read");
+            self.n_damaged.fetch_add(1, Ordering::Relaxed);
+            let reason = "the sum of all blocks is damaged; each of them is read";
+            let now = self.settings.clock.now();
+            self.history.damaged(now, path, reason);
+        }
+    }
 }
 
 impl Adding<'_> {
@@ -103,14 +120,8 @@ impl Adding<'_> {
     fn read_whole(&self, partition: &Partition) -> Result<Option<Vec<u8>>, StorageError> {
         match partition.digest(&*self.core.files) {
             Err(error @ StorageError::Damaged { .. }) => {
-                if !partition.is_lost() && partition.notes_damaged_digest() {
-                    let core = self.core;
-                    tracing::warn!(%error, "the numbers of a partition are damaged; its blocks have them too");
-                    core.n_damaged.fetch_add(1, Ordering::Relaxed);
-                    let reason = "the numbers of all blocks are damaged; those of each are read";
-                    let now = core.settings.clock.now();
-                    core.history.damaged(now, &partition.digest_path(), reason);
-                }
+                let path = partition.digest_path();
+                self.core.note_damaged_sum(partition, &path, &error);
                 Ok(None)
             }
             result => result,

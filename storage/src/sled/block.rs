@@ -16,6 +16,7 @@ mod bytes;
 mod column;
 mod decode;
 mod encode;
+mod frequent;
 mod shape;
 mod template;
 mod tokens;

@@ -10,6 +10,7 @@
 //! too many minutes to one without a minute. Taking out goes the same way: what is not in the cell it
 //! should be in is in one of those.
 
+mod attributes;
 mod builder;
 mod format;
 mod names;
@@ -23,9 +24,10 @@ use std::ops::Range;
 
 use zstd::bulk::Compressor;
 
+pub(super) use self::attributes::{AttributeCounts, AttributeLimits, OF_PARTITION};
 pub(super) use self::builder::DigestBuilder;
 use self::format::StoredTally;
-pub(super) use self::format::{Stored, unpack};
+pub(super) use self::format::{Stored, attributes, pack_record, unpack};
 use self::names::Names;
 pub(super) use self::table::{Cell, Key, Kind, NO_MINUTE};
 use self::table::{KINDS, NO_NAME, Tally};
@@ -161,9 +163,15 @@ impl Digest {
         self.names.get(number)
     }
 
-    /// The bytes to store.
-    pub(super) fn pack(&self, zstd: &mut Compressor<'_>) -> Vec<u8> {
-        format::pack(&self.names, &self.counted, &self.corrections, zstd)
+    /// The bytes to store, with those of the attributes.
+    pub(super) fn pack(&self, attributes: &[u8], zstd: &mut Compressor<'_>) -> Vec<u8> {
+        format::pack(
+            attributes,
+            &self.names,
+            &self.counted,
+            &self.corrections,
+            zstd,
+        )
     }
 }
 

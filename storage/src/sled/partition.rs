@@ -50,7 +50,9 @@ pub(super) struct Partition {
     /// What is known to be durable.
     synced: Mutex<Synced>,
     operations: RwLock<OperationSet>,
-    has_damaged_digest: AtomicBool,
+    has_damaged_sum: AtomicBool,
+    /// What was added up of it while it was not closed.
+    attributes: Mutex<digests::Added>,
 }
 
 /// Where a block's values are.
@@ -104,7 +106,8 @@ impl Partition {
             places: RwLock::default(),
             synced: Mutex::default(),
             operations: RwLock::default(),
-            has_damaged_digest: AtomicBool::default(),
+            has_damaged_sum: AtomicBool::default(),
+            attributes: Mutex::default(),
         })
     }
 
@@ -132,7 +135,8 @@ impl Partition {
             places: RwLock::new(sidecar.places),
             synced: Mutex::default(),
             operations: RwLock::new(operations),
-            has_damaged_digest: AtomicBool::default(),
+            has_damaged_sum: AtomicBool::default(),
+            attributes: Mutex::default(),
         };
         let zones = sidecar.zones.into_iter().map(Arc::new).collect();
         Ok(Some(Found { partition, zones }))
@@ -165,7 +169,8 @@ impl Partition {
             places: RwLock::new(places),
             synced: Mutex::default(),
             operations: RwLock::new(OperationSet::new(Some(listed))),
-            has_damaged_digest: AtomicBool::default(),
+            has_damaged_sum: AtomicBool::default(),
+            attributes: Mutex::default(),
         };
         Ok(Found { partition, zones })
     }
@@ -365,7 +370,7 @@ impl Partition {
         if !self.check_reopened(zones)? {
             return Ok(false);
         }
-        self.write_digest(zones, files)?;
+        self.write_sums(zones, files)?;
         let operations = self.operations.read().complete();
         let sidecar = Sidecar {
             created: self.created,

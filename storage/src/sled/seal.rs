@@ -239,7 +239,7 @@ impl Core {
                 name: name.to_owned(),
             })
             .collect();
-        let digest = tools.digest.finish();
+        let digest = tools.digest.finish(&tools.builder);
         zone.minutes = digest.minutes;
         Ok(Sealed {
             digest: digest.value,

@@ -1,4 +1,5 @@
 mod aggregates;
+mod attributes;
 mod paging;
 mod reopen;
 mod retention;

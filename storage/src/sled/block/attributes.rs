@@ -46,7 +46,7 @@ impl BlockBuilder {
 }
 
 /// Calls `each` with what a column's value is.
-fn value(bytes: &[u8]) -> Value<'_> {
+pub(super) fn value(bytes: &[u8]) -> Value<'_> {
     // Nearly all are short texts.
     if let [0x0a, len @ ..0x80, text @ ..] = bytes
         && text.len() == usize::from(*len)
@@ -65,7 +65,7 @@ fn span(fields: &[u8], each: &mut dyn FnMut(&str, &mut dyn Iterator<Item = Value
 }
 
 /// The attributes in field `attributes` of the messages in field `messages`.
-fn nested_in(
+pub(super) fn nested_in(
     fields: &[u8],
     messages: u32,
     attributes: u32,

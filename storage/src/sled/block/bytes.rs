@@ -45,7 +45,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
         let (taken, rest) = self
             .0
             .split_first_chunk()

@@ -57,6 +57,38 @@ impl ColumnBuilder {
         (0..).zip(&self.ends).map(|(number, _)| self.value(number))
     }
 
+    /// How many rows there are.
+    pub(super) fn n_rows(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    /// How many values there are.
+    pub(super) fn n_values(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How many rows each value has.
+    pub(super) fn counts(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.ends.len()];
+        if let [count] = counts.as_mut_slice() {
+            *count = self.rows.len() as u64;
+            return counts;
+        }
+        let mut next = 0;
+        for &row in &self.rows {
+            // The first row of a value is 0.
+            let number = match row {
+                0 => {
+                    next += 1;
+                    next - 1
+                }
+                row => row as usize - 1,
+            };
+            counts[number] += 1;
+        }
+        counts
+    }
+
     /// Appends a row that is likely to be the value with that number, and notes which it is.
     pub(super) fn push_likely(&mut self, value: &[u8], likely: &mut u32, hasher: &RandomState) {
         if (*likely as usize) < self.ends.len() && self.value(*likely) == value {

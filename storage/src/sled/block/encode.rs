@@ -253,6 +253,15 @@ impl BlockBuilder {
         })
     }
 
+    /// How many spans each group has.
+    pub(super) fn n_spans_by_group(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.groups.entries.len()];
+        for &group in &self.group_rows {
+            counts[group as usize] += 1;
+        }
+        counts
+    }
+
     /// Appends a trace's spans.
     pub(crate) fn add_trace<'a>(
         &mut self,

@@ -12,9 +12,11 @@ use longpole_proto::wire::SpanSlice;
 use longpole_proto::{Trace, UnixNanos};
 use zstd::bulk::Compressor;
 
+use super::attributes::of_block;
 use super::peer::peer_of;
 use super::table::{Key, Kind, NO_MINUTE, Table, Tally};
 use super::{BLOCK, Digest, compressor};
+use crate::sled::block::BlockBuilder;
 use crate::sled::entry::cut;
 
 /// How many facts may be corrected in one block.
@@ -271,13 +273,13 @@ impl DigestBuilder {
         }
     }
 
-    /// The digest of all that was added.
-    pub(in crate::sled) fn finish(&mut self) -> PackedDigest {
+    /// The digest of all that was added, and of the attributes of its spans, which are in this block.
+    pub(in crate::sled) fn finish(&mut self, block: &BlockBuilder) -> PackedDigest {
         for (kind, staged) in STAGED.into_iter().zip(&self.staged) {
             add_staged(self.digest.counted.table(kind), staged);
         }
         PackedDigest {
-            value: self.digest.pack(&mut self.zstd),
+            value: self.digest.pack(&of_block(block), &mut self.zstd),
             minutes: self.digest.minutes(),
         }
     }

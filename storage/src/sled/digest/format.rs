@@ -55,12 +55,15 @@ pub(super) struct StoredCell<'a> {
 
 /// Packs a digest.
 pub(super) fn pack(
+    attributes: &[u8],
     names: &Names,
     counted: &Tally,
     corrections: &BTreeMap<u32, Tally>,
     zstd: &mut Compressor<'_>,
 ) -> Vec<u8> {
     let mut record = Vec::new();
+    put_varint(&mut record, attributes.len() as u64);
+    record.extend_from_slice(attributes);
     put_varint(&mut record, names.iter().count() as u64);
     for name in names.iter() {
         put_varint(&mut record, name.len() as u64);
@@ -72,8 +75,13 @@ pub(super) fn pack(
         put_varint(&mut record, u64::from(*partition));
         put_tally(&mut record, correction);
     }
+    pack_record(&record, zstd)
+}
+
+/// Packs what [`unpack`] gives.
+pub(in crate::sled) fn pack_record(record: &[u8], zstd: &mut Compressor<'_>) -> Vec<u8> {
     let packed = zstd
-        .compress(&record)
+        .compress(record)
         .expect("memory takes all that is written");
     let len = u32::try_from(record.len()).expect("a digest is bounded");
     let mut value = vec![0; 4];
@@ -84,7 +92,7 @@ pub(super) fn pack(
     value
 }
 
-/// Undoes [`pack`], as far as [`Stored::read`] goes on.
+/// Undoes [`pack_record`].
 ///
 /// # Errors
 /// When it is damaged.
@@ -105,6 +113,22 @@ pub(in crate::sled) fn unpack(value: &[u8]) -> Result<Vec<u8>, StorageError> {
     unpacked().ok_or_else(damaged)
 }
 
+/// The attributes' bytes of what [`unpack`] gave.
+///
+/// # Errors
+/// When it is damaged.
+pub(in crate::sled) fn attributes(record: &[u8]) -> Result<&[u8], StorageError> {
+    split(record)
+        .map(|(attributes, _)| attributes)
+        .ok_or_else(damaged)
+}
+
+fn split(record: &[u8]) -> Option<(&[u8], Cursor<'_>)> {
+    let mut cursor = Cursor::new(record);
+    let len = cursor.count().ok()?;
+    Some((cursor.take(len).ok()?, cursor))
+}
+
 impl<'a> Stored<'a> {
     /// Reads what [`unpack`] gave.
     ///
@@ -115,7 +139,7 @@ impl<'a> Stored<'a> {
     }
 
     fn parse(record: &'a [u8]) -> Option<Self> {
-        let mut cursor = Cursor::new(record);
+        let (_, mut cursor) = split(record)?;
         let n_names = cursor.count().ok()?;
         let mut names = Vec::with_capacity(n_names);
         for _ in 0..n_names {

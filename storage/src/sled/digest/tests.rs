@@ -78,7 +78,7 @@ proptest! {
     ) {
         let corrections: Vec<_> = corrections.into_iter().collect();
         let digest = digest_of(PARTITION, &counts, &corrections);
-        let record = unpack(&digest.pack(&mut compressor())).expect("intact");
+        let record = unpack(&digest.pack(&[1, 2, 3], &mut compressor())).expect("intact");
         let mut read = Digest::new(PARTITION);
         read.add_all(&Stored::read(&record).expect("intact"));
         for kind in KINDS {
@@ -93,7 +93,7 @@ proptest! {
 
     #[test]
     fn damage_is_found(counts in any_counts(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
-        let mut value = digest_of(PARTITION, &counts, &[]).pack(&mut compressor());
+        let mut value = digest_of(PARTITION, &counts, &[]).pack(&[1, 2, 3], &mut compressor());
         let at = at.index(value.len());
         value[at] ^= 1_u8 << bit;
         prop_assert!(unpack(&value).is_err());
@@ -144,7 +144,7 @@ fn names_without_room_count_for_none() {
         let name = other.names.number(name).expect("there is room");
         table.add(Key::of_two([name; 2], 3), 0, 1, &[(9, 2)]);
     }
-    let record = unpack(&other.pack(&mut compressor())).expect("intact");
+    let record = unpack(&other.pack(&[1, 2, 3], &mut compressor())).expect("intact");
     let mut digest = Digest::new(limits);
     digest.add_all(&Stored::read(&record).expect("intact"));
     let mut twice = Sketch::default();
