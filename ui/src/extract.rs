@@ -49,6 +49,18 @@ impl<S: Send + Sync> FromRequestParts<S> for SpanPath {
     }
 }
 
+/// The route's `{name}` of an attribute.
+#[derive(Debug, Clone)]
+pub(crate) struct AttributePath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for AttributePath {
+    type Rejection = UiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, UiError> {
+        Ok(Self(path_text(parts, state, "name").await))
+    }
+}
+
 /// The route's `{version}` and `{name}` of an embedded file.
 #[derive(Debug, Clone)]
 pub(crate) struct AssetPath {

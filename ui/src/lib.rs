@@ -93,6 +93,11 @@ pub fn router(state: UiState) -> Router {
             &urls.route(route::API_OPERATIONS),
             get(api::names::operations),
         )
+        .route(
+            &urls.route(route::API_ATTRIBUTES),
+            get(api::names::attributes),
+        )
+        .route(&urls.route(route::API_VALUES), get(api::names::values))
         .route(&urls.route(route::API_STATUS), get(api::status::status))
         .route(&urls.route(route::JAEGER_TRACE), get(api::trace::jaeger));
     if let Some(base) = urls.bare_base() {

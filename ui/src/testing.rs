@@ -98,6 +98,19 @@ impl FakeStore {
         Ok(())
     }
 
+    /// Name and text of every span's attributes.
+    fn attributes(&self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for (trace_id, stored) in &self.traces {
+            let parts = decode_traces(*trace_id, &stored.otlp).expect("encoded traces decode");
+            for attribute in parts.spans.iter().flat_map(|span| &span.attributes) {
+                let text = attribute.value.as_str().unwrap_or_default();
+                all.push((attribute.key.clone(), text.to_owned()));
+            }
+        }
+        all
+    }
+
     fn matches(&self, matcher: &Matcher, summary: &TraceSummary, request: &SearchRequest) -> bool {
         let stored = &self.traces[&summary.trace_id];
         let parts = decode_traces(summary.trace_id, &stored.otlp).expect("encoded traces decode");
@@ -106,6 +119,22 @@ impl FakeStore {
             && request.from.is_none_or(|from| summary.start >= from)
             && request.to.is_none_or(|to| summary.start < to)
     }
+}
+
+fn most_frequent(
+    texts: impl Iterator<Item = String>,
+    prefix: &str,
+    limit: usize,
+) -> longpole_storage::MostFrequent {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for text in texts.filter(|text| text.starts_with(prefix)) {
+        *counts.entry(text).or_default() += 1;
+    }
+    let mut texts: Vec<_> = counts.into_iter().collect();
+    texts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let is_exact = texts.len() <= limit;
+    texts.truncate(limit);
+    longpole_storage::MostFrequent { texts, is_exact }
 }
 
 impl Store for FakeStore {
@@ -216,21 +245,27 @@ impl Store for FakeStore {
 
     fn attribute_names(
         &self,
-        _: &str,
-        _: usize,
+        prefix: &str,
+        limit: usize,
     ) -> Result<longpole_storage::MostFrequent, StorageError> {
         self.check()?;
-        Ok(longpole_storage::MostFrequent::default())
+        let names = self.attributes().into_iter().map(|(name, _)| name);
+        Ok(most_frequent(names, prefix, limit))
     }
 
     fn attribute_values(
         &self,
-        _: &str,
-        _: &str,
-        _: usize,
+        name: &str,
+        prefix: &str,
+        limit: usize,
     ) -> Result<longpole_storage::MostFrequent, StorageError> {
         self.check()?;
-        Ok(longpole_storage::MostFrequent::default())
+        let of_name = self.attributes().into_iter().filter(|of| of.0 == name);
+        Ok(most_frequent(
+            of_name.map(|(_, value)| value),
+            prefix,
+            limit,
+        ))
     }
 
     fn aggregates(

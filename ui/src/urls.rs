@@ -29,6 +29,8 @@ pub(crate) mod route {
     pub(crate) const API_ANALYSIS: &str = "/api/v1/traces/{trace_id}/analysis";
     pub(crate) const API_SERVICES: &str = "/api/v1/services";
     pub(crate) const API_OPERATIONS: &str = "/api/v1/operations";
+    pub(crate) const API_ATTRIBUTES: &str = "/api/v1/attributes";
+    pub(crate) const API_VALUES: &str = "/api/v1/attributes/{name}/values";
     pub(crate) const API_STATUS: &str = "/api/v1/status";
     pub(crate) const JAEGER_TRACE: &str = "/api/traces/{trace_id}";
 }

@@ -183,6 +183,41 @@ async fn names_are_listed_in_order() {
 }
 
 #[tokio::test]
+async fn attributes_and_their_values_are_listed_most_frequent_first() {
+    let span = |n: u64, route: &str| {
+        let span = SpanBuilder::new(n, "work").attribute("http.route", route);
+        span.attribute("k8s/pod", "web 1")
+    };
+    let spans = [span(1, "/a"), span(2, "/b"), span(3, "/b")];
+    let site = site([testing::trace_of(spans)]);
+    let cases = [
+        (
+            "/api/v1/attributes",
+            r#"{"attributes":[{"count":3,"name":"http.route"},{"count":3,"name":"k8s/pod"}],"complete":true}"#,
+        ),
+        (
+            "/api/v1/attributes?prefix=http.",
+            r#"{"attributes":[{"count":3,"name":"http.route"}],"complete":true}"#,
+        ),
+        (
+            "/api/v1/attributes/http.route/values",
+            r#"{"complete":true,"values":[{"count":2,"value":"/b"},{"count":1,"value":"/a"}]}"#,
+        ),
+        (
+            "/api/v1/attributes/k8s%2Fpod/values?prefix=web%20",
+            r#"{"complete":true,"values":[{"count":3,"value":"web 1"}]}"#,
+        ),
+        (
+            "/api/v1/attributes/unknown/values",
+            r#"{"complete":true,"values":[]}"#,
+        ),
+    ];
+    for (uri, expected) in cases {
+        assert_eq!(get(&site, uri).await.json().to_string(), expected, "{uri}");
+    }
+}
+
+#[tokio::test]
 async fn the_status_has_the_contracts_shape() {
     let mut store = FakeStore::with([checkout()]);
     store.status = eventful();
