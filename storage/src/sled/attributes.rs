@@ -62,7 +62,7 @@ impl Core {
             match added {
                 Ok(()) => {}
                 Err(StorageError::Damaged { .. }) => is_whole = false,
-                Err(_) if of.partition.is_lost() => is_whole = false,
+                Err(_) if of.partition.is_broken() => is_whole = false,
                 Err(error) => return Err(error),
             }
         }

@@ -7,7 +7,9 @@ use longpole_analysis::query::Query;
 use longpole_proto::TraceId;
 use longpole_proto::testing::SpanBuilder;
 use longpole_storage::testing::{Fault, FaultyDisk};
-use longpole_storage::{Durability, SearchRequest, StorageError};
+use longpole_storage::{
+    Aggregates, AggregatesRequest, Durability, MostFrequent, SearchRequest, StorageError, Store,
+};
 use tempfile::TempDir;
 
 use crate::batches::{
@@ -167,10 +169,20 @@ fn many_partitions() -> (TempDir, Vec<(TraceId, Spans)>) {
 fn a_flipped_bit_in_any_file_costs_at_most_what_is_reported() {
     let (dir, expected) = many_partitions();
     let all = files_below(dir.path());
-    let mut n_reported = 0;
+    let copy = copied(dir.path());
+    let store = FaultyDisk::hasty().open(&config(copy.path(), Durability::Os));
+    let intact = sums(&*store.expect("a store"));
+    assert!(intact.0.complete && !intact.1.texts.is_empty());
+    let (mut n_reported, mut n_sums) = (0, 0);
     for path in &all {
         let name = path.file_name().expect("a name").to_string_lossy();
         if name == "LOCK" || name == "FORMAT" {
+            continue;
+        }
+        // One partition's sums are like another's.
+        let is_sum = name == "DIGEST" || name == "ATTRIBUTES";
+        n_sums += u32::from(is_sum);
+        if is_sum && n_sums > 4 {
             continue;
         }
         let bytes = fs::read(path).expect("a file");
@@ -220,11 +232,18 @@ fn a_flipped_bit_in_any_file_costs_at_most_what_is_reported() {
                 "{} at {place}/3: not all are found, and nothing said",
                 path.display()
             );
+            let sums = sums(&*store);
             let is_reported =
                 !result.complete || store.stats().expect("the store counts").n_damaged > 0;
             n_reported += u32::from(is_reported);
             // sled's own files, and what is only in them once the log forgot it.
-            let is_database = name != "INDEX" && path.to_string_lossy().contains("/partitions/");
+            if is_sum {
+                // The blocks have what it was made of.
+                assert_eq!(sums, intact, "{} at {place}/3", path.display());
+                assert!(is_reported, "{} at {place}/3", path.display());
+            }
+            let is_database =
+                name != "INDEX" && !is_sum && path.to_string_lossy().contains("/partitions/");
             if !is_database {
                 assert_eq!(n_lost, 0, "{} at {place}/3", path.display());
             }
@@ -237,6 +256,14 @@ fn a_flipped_bit_in_any_file_costs_at_most_what_is_reported() {
         }
     }
     assert!(n_reported > 0, "no damage was noticed in {all:?}");
+}
+
+/// What is added up of all traces: numbers and attributes.
+fn sums(store: &dyn Store) -> (Aggregates, MostFrequent) {
+    let numbers = store.aggregates(&AggregatesRequest::default());
+    let names = store.attribute_names("", 1_000);
+    let names = names.expect("the store lists");
+    (numbers.expect("the store adds up"), names)
 }
 
 fn files_below(dir: &Path) -> Vec<PathBuf> {

@@ -27,6 +27,8 @@ enum Step {
     /// So many hours pass, and what is old is removed.
     Retain(u32),
     Reopen,
+    /// Likewise, but nothing of ours is written any more: the log is read again.
+    Crash,
 }
 
 fn any_span() -> impl Strategy<Value = SpanBuilder> {
@@ -65,6 +67,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Close),
         1 => (1..100_u32).prop_map(Step::Retain),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Crash),
     ]
 }
 
@@ -272,7 +275,8 @@ proptest! {
         service in prop::option::of(0..SERVICES.len()),
     ) {
         let dir = TempDir::new().expect("a directory");
-        let (mut store, mut clock) = at_rest(dir.path(), &FaultyDisk::new());
+        let mut disk = FaultyDisk::new();
+        let (mut store, mut clock) = at_rest(dir.path(), &disk);
         let mut model = Model::default();
         for step in steps {
             match step {
@@ -293,11 +297,15 @@ proptest! {
                     drop(engine);
                     model.forget_removed(&store);
                 }
-                Step::Reopen => {
+                Step::Reopen | Step::Crash => {
                     model.seal(&store);
                     let now = clock.elapsed();
+                    if matches!(step, Step::Crash) {
+                        disk.fail(disk.n_operations(), crate::testing::Fault::Crash);
+                    }
                     drop(store);
-                    (store, clock) = at_rest(dir.path(), &FaultyDisk::new());
+                    disk = FaultyDisk::new();
+                    (store, clock) = at_rest(dir.path(), &disk);
                     clock.advance(now);
                 }
             }
@@ -464,4 +472,30 @@ fn it_ends_at_the_limits_of_its_work_and_says_so() {
     request.cancel.cancel();
     let result = store.aggregates(&request);
     assert!(matches!(result, Err(StorageError::Cancelled)), "{result:?}");
+}
+
+#[test]
+fn a_lost_partition_whose_corrections_are_missed_is_noticed_after_a_restart_too() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    let engine = store.engine().expect("open");
+    // Each time counted anew: the third partition corrects the second, and that the first.
+    for span in 1..=3 {
+        append_spans(&store, 1, [SpanBuilder::new(span, "work")]);
+        close_partition(&engine);
+    }
+    assert_eq!(n_calls(&ask(&store, &by_minute())), (3, 0));
+    let view = engine.core.state.lock().view.clone();
+    view.partitions()[1].partition.abandon();
+    drop(view);
+    engine.keeper.set_aside().expect("the disk is fine");
+    drop(engine);
+    drop(store);
+    for _ in 0..2 {
+        let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+        let answer = store.aggregates(&by_minute()).expect("the store adds up");
+        assert!(!answer.complete);
+        // What the first has counts again.
+        assert_eq!(n_calls(&answer), (4, 0));
+    }
 }
