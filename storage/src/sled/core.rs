@@ -25,7 +25,7 @@ use super::reopen::Alarm;
 use super::seal::Turn;
 use super::settings::Settings;
 use super::traces::TraceBuilder;
-use super::view::{self, PartitionView, View};
+use super::view::{self, FragmentRef, PartitionView, View};
 use crate::{StorageError, StoredTrace, TraceVersion};
 
 /// How often it is looked whether there is room, at the least.
@@ -397,8 +397,20 @@ pub(super) fn read_trace(
     chunks: &[Chunk],
     view: &View,
 ) -> Result<TraceBuilder, StorageError> {
+    read_fragments(trace_id, &view.fragments(trace_id)?, chunks)
+}
+
+/// Puts a trace together from its fragments and the chunks that were in memory.
+///
+/// # Errors
+/// As [`read_trace`].
+pub(super) fn read_fragments(
+    trace_id: TraceId,
+    fragments: &[FragmentRef],
+    chunks: &[Chunk],
+) -> Result<TraceBuilder, StorageError> {
     let mut trace = TraceBuilder::new(trace_id);
-    for fragment in view.fragments(trace_id)? {
+    for fragment in fragments {
         match fragment.read(&mut trace) {
             Err(_) if fragment.partition.is_lost() => {}
             result => result?,

@@ -1,12 +1,12 @@
 //! The entries of traces in memory, made when somebody asks and kept until more spans arrive.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use longpole_analysis::TraceSummary;
 use longpole_proto::{Trace, TraceId};
 
-use super::core::{Core, read_trace};
+use super::core::{Core, read_fragments};
 use super::entry::{self, cut};
 use super::live::LiveTrace;
 use super::received::Chunk;
@@ -45,16 +45,27 @@ pub(super) struct MemoryEntry {
     /// Empty when the trace cannot be read.
     pub(super) entry: Vec<u8>,
     operations: BTreeSet<Operation>,
+    /// Where the newest of its fragments is that are sealed.
+    sealed: Option<(u32, u32)>,
 }
 
 /// A moment, with an entry for every trace in memory.
 pub(super) struct Snapshot {
     pub(super) view: View,
     pub(super) live: HashMap<TraceId, Arc<MemoryEntry>>,
+    /// The blocks with the newest fragment of a trace in memory.
+    superseded: HashSet<(u32, u32)>,
+}
+
+impl Snapshot {
+    /// Whether every summary in a block stands for its trace.
+    pub(super) fn is_all_newest(&self, partition: u32, block: u32) -> bool {
+        self.view.is_all_newest(partition, block) && !self.superseded.contains(&(partition, block))
+    }
 }
 
 impl MemoryEntry {
-    fn of(trace: &Trace) -> Self {
+    fn of(trace: &Trace, sealed: Option<(u32, u32)>) -> Self {
         let operations = trace.spans().iter().enumerate().map(|(span_idx, span)| {
             let (service, name) = (cut(trace.service(span_idx)), cut(&span.name));
             Operation {
@@ -63,16 +74,18 @@ impl MemoryEntry {
             }
         });
         Self {
-            entry: entry::encode(trace, TraceSummary::of(trace)).1,
+            entry: entry::encode(trace, TraceSummary::of(trace)).entry,
             operations: operations.collect(),
+            sealed,
         }
     }
 
-    fn unreadable(trace_id: TraceId, error: &StorageError) -> Self {
+    fn unreadable(trace_id: TraceId, sealed: Option<(u32, u32)>, error: &StorageError) -> Self {
         tracing::warn!(%error, %trace_id, "a trace cannot be summarised");
         Self {
             entry: Vec::new(),
             operations: BTreeSet::new(),
+            sealed,
         }
     }
 }
@@ -115,7 +128,12 @@ impl Core {
             .iter()
             .map(|(&trace_id, (_, entry))| (trace_id, Arc::clone(entry)))
             .collect();
-        Ok(Snapshot { view, live })
+        let superseded = entries.live.values().filter_map(|(_, entry)| entry.sealed);
+        Ok(Snapshot {
+            view,
+            live,
+            superseded: superseded.collect(),
+        })
     }
 
     /// The entry of a trace whose newest block was written without one.
@@ -193,10 +211,13 @@ impl Core {
 }
 
 fn make(trace_id: TraceId, chunks: &[Chunk], view: &View) -> Result<MemoryEntry, StorageError> {
-    match read_trace(trace_id, chunks, view).and_then(|trace| trace.outline()) {
-        Ok(trace) => Ok(MemoryEntry::of(&trace)),
+    let fragments = view.fragments(trace_id)?;
+    let sealed = view.newest(trace_id, &fragments);
+    let trace = read_fragments(trace_id, &fragments, chunks).and_then(|trace| trace.outline());
+    match trace {
+        Ok(trace) => Ok(MemoryEntry::of(&trace, sealed)),
         Err(error @ (StorageError::Damaged { .. } | StorageError::TooLarge { .. })) => {
-            Ok(MemoryEntry::unreadable(trace_id, &error))
+            Ok(MemoryEntry::unreadable(trace_id, sealed, &error))
         }
         Err(error) => Err(error),
     }

@@ -74,7 +74,7 @@ impl Names<'_> {
         [self.service, self.name]
             .into_iter()
             .flatten()
-            .any(|text| cut(text).len() + 3 >= NAME_BYTES_MAX)
+            .any(may_be_cut)
     }
 }
 
@@ -95,8 +95,17 @@ impl Labels<'_> {
     }
 }
 
-/// Makes the entry of a trace, which has this summary, and gives its head as well.
-pub(super) fn encode(trace: &Trace, summary: TraceSummary) -> (Head, Vec<u8>) {
+/// An entry, and what of it a zone keeps.
+pub(super) struct Made {
+    pub(super) entry: Vec<u8>,
+    pub(super) head: Head,
+    /// The services, by name; `None` when it does not name all of them.
+    pub(super) services: Option<Vec<String>>,
+}
+
+/// Makes the entry of a trace, which has this summary.
+pub(super) fn encode(trace: &Trace, summary: TraceSummary) -> Made {
+    let names_all = summary.services.len() <= SUMMARY_SERVICES_MAX;
     let summary = bounded(summary);
     let head = Head {
         duration_nanos: summary.duration_nanos,
@@ -113,7 +122,11 @@ pub(super) fn encode(trace: &Trace, summary: TraceSummary) -> (Head, Vec<u8>) {
     ] {
         entry.extend(record.expect("a record of numbers and texts can be written"));
     }
-    (head, entry)
+    Made {
+        entry,
+        head,
+        services: names_all.then_some(summary.services),
+    }
 }
 
 /// Reads an entry's head, and gives what is behind it.
@@ -204,6 +217,11 @@ fn bounded(mut summary: TraceSummary) -> TraceSummary {
     summary
 }
 
+/// Whether a name that is kept like this one may be another.
+pub(super) fn may_be_cut(name: &str) -> bool {
+    cut(name).len() + 3 >= NAME_BYTES_MAX
+}
+
 /// As much of a name as is kept.
 pub(super) fn cut(name: &str) -> &str {
     &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
@@ -217,7 +235,7 @@ mod tests {
     use super::*;
 
     fn encode(trace: &Trace) -> Vec<u8> {
-        super::encode(trace, TraceSummary::of(trace)).1
+        super::encode(trace, TraceSummary::of(trace)).entry
     }
 
     fn has(entry: &[u8], service: Option<&str>, name: Option<&str>) -> Option<bool> {

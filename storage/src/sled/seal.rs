@@ -22,7 +22,7 @@ use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts, Value};
 use super::bloom::{Bloom, Key};
 use super::core::{Batch, Core};
 use super::digest::DigestBuilder;
-use super::entry::{self, Head, cut};
+use super::entry::{self, Made, cut};
 use super::io_error;
 use super::live::{LiveTrace, Take};
 use super::operations::Known;
@@ -220,9 +220,9 @@ impl Core {
                 let starts = spans(live).map(|(_, span)| span.start);
                 tools.digest.leave_out(starts);
             }
-            if let Ok((head, entry)) = entry {
-                zone.add(&head);
-                tools.rows.push(trace_id, &entry);
+            if let Ok(made) = entry {
+                zone.add(&made);
+                tools.rows.push(trace_id, &made.entry);
             } else {
                 // Searches make it when they need it, or find out why it cannot be made.
                 zone.is_open = true;
@@ -358,7 +358,7 @@ fn spans(live: &LiveTrace) -> impl Iterator<Item = (&[u8], &SpanSlice)> {
 }
 
 /// Makes the entry of the trace that was added last.
-fn entry_of(tools: &mut Tools, live: &LiveTrace) -> (Head, Vec<u8>) {
+fn entry_of(tools: &mut Tools, live: &LiveTrace) -> Made {
     let sources: Vec<(&[u8], &SpanSlice)> = spans(live).collect();
     let mut parts = TraceParts {
         spans: Vec::with_capacity(sources.len()),

@@ -17,15 +17,13 @@ use std::time::Duration;
 use longpole_proto::TraceId;
 
 use self::page::{Candidate, Page};
-use self::plan::{Plan, Verdict};
+use self::plan::{Plan, Verdict, key_of};
 use super::bloom::Bloom;
 use super::core::Core;
 use super::cursor::Position;
 use super::entries::Snapshot;
 use super::partition::{Numbers, Partition, Zone};
-use crate::{
-    Order, Scanned, SearchLimit, SearchRequest, SearchResult, Stopped, StorageError, Unseen,
-};
+use crate::{Scanned, SearchLimit, SearchRequest, SearchResult, Stopped, StorageError, Unseen};
 
 /// How many traces in memory may wait to be decoded, so that a search takes little of it.
 const LIVE_OPEN_MAX: usize = 4_096;
@@ -50,17 +48,6 @@ struct BlockRef<'a> {
     partition: &'a Arc<Partition>,
     block: u32,
     zone: &'a Zone,
-}
-
-impl BlockRef<'_> {
-    /// The least and the greatest key of its traces in an order.
-    fn keys(&self, order: Order) -> (u64, u64) {
-        if self.zone.is_open {
-            return (0, u64::MAX);
-        }
-        let key = |numbers| key_of(numbers, order);
-        (key(&self.zone.least), key(&self.zone.greatest))
-    }
 }
 
 impl Core {
@@ -136,10 +123,16 @@ impl Search<'_> {
         }
         blocks.sort_by_key(|of| {
             let place = (of.partition.number(), of.block);
-            Reverse((of.keys(order).1, place))
+            Reverse((self.plan.keys(of.zone, order).1, place))
         });
         for of in &blocks {
-            let (least, greatest) = of.keys(order);
+            let (least, greatest) = self.plan.keys(of.zone, order);
+            if let Some(n_matches) = self.count(of)
+                && self.page.count_between(least, greatest, n_matches)
+            {
+                self.scanned.blocks_skipped += 1;
+                continue;
+            }
             if !self.page.wants_between(least, greatest) {
                 self.page.leave_out();
                 self.scanned.blocks_skipped += 1;
@@ -151,6 +144,13 @@ impl Search<'_> {
             self.look_into(of)?;
         }
         Ok(())
+    }
+
+    /// How many of a block's traces match, when its zone tells.
+    fn count(&self, of: &BlockRef<'_>) -> Option<u64> {
+        let is_sure = self.snapshot.is_all_newest(of.partition.number(), of.block)
+            && !of.partition.is_broken();
+        self.plan.count(of.zone).filter(|_| is_sure)
     }
 
     fn look_into(&mut self, of: &BlockRef<'_>) -> Result<(), StorageError> {
@@ -312,13 +312,4 @@ fn is_damage(partition: &Partition, error: &StorageError) -> bool {
         StorageError::Damaged { .. } | StorageError::TooLarge { .. }
     );
     is_said || partition.is_broken()
-}
-
-fn key_of(numbers: &Numbers, order: Order) -> u64 {
-    match order {
-        Order::Slowest => numbers.duration_nanos,
-        Order::Newest => numbers.start,
-        Order::Spans => numbers.n_spans,
-        Order::Errors => numbers.n_errors,
-    }
 }

@@ -1,5 +1,6 @@
 mod aggregates;
 mod attributes;
+mod counting;
 mod paging;
 mod reopen;
 mod retention;

@@ -1,7 +1,7 @@
 //! What is sealed, as one point in time saw it: partitions, their blocks, and which fragments of a
 //! trace stand for the whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use longpole_proto::{TraceId, UnixNanos};
@@ -19,6 +19,15 @@ pub(super) struct View {
     /// By trace with a late fragment: the newest. Its summary is of all the trace's fragments, those
     /// of older ones are void.
     late: Arc<HashMap<TraceId, Late>>,
+    superseded: Arc<Superseded>,
+}
+
+/// The blocks with fragments that are not their traces' newest.
+#[derive(Debug, Clone, Default)]
+struct Superseded {
+    blocks: HashSet<(u32, u32)>,
+    /// Whether a partition is gone between others, and with it what it superseded.
+    has_gaps: bool,
 }
 
 /// A partition and those of its blocks that count.
@@ -79,6 +88,7 @@ impl View {
         let mut view = Self {
             partitions: Arc::new(partitions),
             late: Arc::default(),
+            superseded: Arc::default(),
         };
         view.find_late();
         view
@@ -86,12 +96,22 @@ impl View {
 
     fn find_late(&mut self) {
         let mut late = HashMap::new();
+        let mut superseded = Superseded::default();
+        let numbers = || self.partitions.iter().map(|view| view.partition.number());
+        let oldest = numbers().next().unwrap_or(0);
+        let numbers: HashSet<u32> = numbers().collect();
         for view in &*self.partitions {
             for (block, zone) in (0..).zip(&*view.zones) {
                 add_late(&mut late, view.partition.number(), block, zone);
+                for row in &zone.late {
+                    superseded.blocks.insert(row.before);
+                    superseded.has_gaps |=
+                        row.before.0 > oldest && !numbers.contains(&row.before.0);
+                }
             }
         }
         self.late = Arc::new(late);
+        self.superseded = Arc::new(superseded);
     }
 
     /// The partitions, oldest first.
@@ -120,6 +140,9 @@ impl View {
         if !zone.late.is_empty() {
             let late = Arc::make_mut(&mut self.late);
             add_late(late, active.partition.number(), block, &zone);
+            let superseded = Arc::make_mut(&mut self.superseded);
+            let before = zone.late.iter().map(|row| row.before);
+            superseded.blocks.extend(before);
         }
         Arc::make_mut(&mut active.zones).push(zone);
     }
@@ -155,6 +178,21 @@ impl View {
         self.late
             .get(&trace_id)
             .is_none_or(|late| late.newest == (partition, block))
+    }
+
+    /// The fragment of a trace whose summary stands for the whole: partition and block.
+    pub(super) fn newest(
+        &self,
+        trace_id: TraceId,
+        fragments: &[FragmentRef],
+    ) -> Option<(u32, u32)> {
+        let late = self.late.get(&trace_id).map(|late| late.newest);
+        late.or_else(|| fragments.last().map(FragmentRef::place))
+    }
+
+    /// Whether that is so of all summaries in a block; when it is not known, it is not.
+    pub(super) fn is_all_newest(&self, partition: u32, block: u32) -> bool {
+        !self.superseded.has_gaps && !self.superseded.blocks.contains(&(partition, block))
     }
 
     /// A trace's fragments, in order of sequence.
@@ -204,6 +242,11 @@ impl View {
 }
 
 impl FragmentRef {
+    /// Its partition and block.
+    pub(super) fn place(&self) -> (u32, u32) {
+        (self.partition.number(), self.block)
+    }
+
     /// Appends its spans to a trace.
     ///
     /// # Errors
@@ -272,16 +315,15 @@ pub(super) fn late_row(
 ) -> Option<LateRow> {
     let first = fragments.first()?;
     // Of fragments that were late themselves the first partition is known.
-    let first_partition = view
-        .late
-        .get(&trace_id)
-        .map_or(first.partition.number(), |late| late.first_partition);
+    let late = view.late.get(&trace_id);
+    let first_partition = late.map_or(first.partition.number(), |late| late.first_partition);
     let before = fragments.iter().map(|fragment| fragment.seq);
     Some(LateRow {
         trace_id: trace_id.to_bytes(),
         first_partition,
         after: before.filter(|&seq| seq < seq_min).max().unwrap_or(0),
         is_counted: false,
+        before: view.newest(trace_id, fragments)?,
     })
 }
 

@@ -5,7 +5,10 @@ use std::ops::Range;
 use longpole_proto::{TraceId, UnixNanos};
 use serde::{Deserialize, Serialize};
 
-use crate::sled::entry::Head;
+use crate::sled::entry::{self, Made};
+
+/// How many services a zone knows; of blocks with more it knows nothing.
+const SERVICES_MAX: usize = 64;
 
 /// What one block holds, by its extremes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,8 @@ pub(in crate::sled) struct Zone {
     pub(in crate::sled) is_open: bool,
     /// The minutes of which its digest has anything, the first and one behind the last.
     pub(in crate::sled) minutes: Range<u32>,
+    /// What its summaries say of each service, by name; `None` when that is not known.
+    pub(in crate::sled) services: Option<Vec<ServiceRow>>,
 }
 
 /// What summaries are ordered and filtered by.
@@ -39,6 +44,17 @@ pub(in crate::sled) struct Numbers {
     pub(in crate::sled) start: u64,
     pub(in crate::sled) n_spans: u64,
     pub(in crate::sled) n_errors: u64,
+}
+
+/// The traces that have spans of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sled) struct ServiceRow {
+    /// As entries keep it.
+    pub(in crate::sled) name: Box<str>,
+    /// How many.
+    pub(in crate::sled) n_traces: u64,
+    /// The longest of them.
+    pub(in crate::sled) duration_nanos_max: u64,
 }
 
 /// A trace of which an earlier block has spans as well.
@@ -51,6 +67,8 @@ pub(in crate::sled) struct LateRow {
     pub(in crate::sled) after: u64,
     /// Whether the block's digest counts the trace anew, and corrects what counted before.
     pub(in crate::sled) is_counted: bool,
+    /// Partition and block of the fragment that was the newest before.
+    pub(in crate::sled) before: (u32, u32),
 }
 
 impl Zone {
@@ -73,11 +91,14 @@ impl Zone {
             late: Vec::new(),
             is_open: false,
             minutes: 0..0,
+            services: Some(Vec::new()),
         }
     }
 
-    /// Takes a summary's numbers in.
-    pub(in crate::sled) fn add(&mut self, head: &Head) {
+    /// Takes in what a summary says.
+    pub(in crate::sled) fn add(&mut self, made: &Made) {
+        self.add_services(made);
+        let head = &made.head;
         let numbers = [
             head.duration_nanos,
             head.start.0,
@@ -111,6 +132,45 @@ impl Zone {
     /// Whether the trace of the row added last was counted anew.
     pub(in crate::sled) fn is_counted(&self) -> bool {
         self.late.last().is_some_and(|row| row.is_counted)
+    }
+
+    fn add_services(&mut self, made: &Made) {
+        let (Some(rows), Some(services)) = (&mut self.services, &made.services) else {
+            self.services = None;
+            return;
+        };
+        let duration_nanos = made.head.duration_nanos;
+        for service in services {
+            match rows.binary_search_by(|row| (*row.name).cmp(service)) {
+                Ok(at) => {
+                    let row = &mut rows[at];
+                    row.n_traces += 1;
+                    row.duration_nanos_max = row.duration_nanos_max.max(duration_nanos);
+                }
+                Err(at) => rows.insert(
+                    at,
+                    ServiceRow {
+                        name: service.as_str().into(),
+                        n_traces: 1,
+                        duration_nanos_max: duration_nanos,
+                    },
+                ),
+            }
+        }
+        if rows.len() > SERVICES_MAX {
+            self.services = None;
+        }
+    }
+
+    /// How many of the traces have spans of a service, and how long the longest of them took; `None`
+    /// when that is not known.
+    pub(in crate::sled) fn service(&self, name: &str) -> Option<(u64, u64)> {
+        let rows = self.services.as_ref().filter(|_| !self.is_open)?;
+        let name = entry::cut(name);
+        let found = rows.binary_search_by(|row| (*row.name).cmp(name));
+        Some(found.map_or((0, 0), |at| {
+            (rows[at].n_traces, rows[at].duration_nanos_max)
+        }))
     }
 
     /// The row of a trace that had fragments before.

@@ -5,7 +5,7 @@ use longpole_analysis::Analysis;
 
 use crate::StorageError;
 use crate::sled::digest::DigestBuilder;
-use crate::sled::entry::{self, Head};
+use crate::sled::entry::{self, Made};
 use crate::sled::live::LiveTrace;
 use crate::sled::traces::TraceBuilder;
 use crate::sled::view::FragmentRef;
@@ -20,7 +20,7 @@ pub(super) fn entry_of(
     live: &LiveTrace,
     mut before: TraceBuilder,
     fragments: &[FragmentRef],
-) -> Result<((Head, Vec<u8>), bool), StorageError> {
+) -> Result<(Made, bool), StorageError> {
     let counted_in = counted_in(fragments);
     let was = counted_in.map(|_| before.outline()).transpose()?;
     before.push_chunks(&live.chunks)?;

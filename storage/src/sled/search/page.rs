@@ -89,15 +89,31 @@ impl Page {
 
     /// Whether it matters that a request matches whose key is none of these and lies between them.
     pub(super) fn wants_between(&self, least: u64, greatest: u64) -> bool {
-        // Of the keys at the ends trace ids decide.
-        let is_before = self.after.is_some_and(|after| least > after.key());
-        let is_behind = !self.is_last
-            && self.found.len() == self.limit
-            && self
-                .found
-                .peek()
-                .is_some_and(|last| last.position.key() > greatest);
-        self.counts || !(is_before || is_behind)
+        let is_behind = !self.is_last && self.are_behind(greatest);
+        self.counts || !(self.are_before(least) || is_behind)
+    }
+
+    /// Counts so many requests that match and whose keys lie between these; `false` when some may have
+    /// a place on the page, so that they must be looked at.
+    pub(super) fn count_between(&mut self, least: u64, greatest: u64, n_matches: u64) -> bool {
+        let is_behind = self.are_behind(greatest);
+        if n_matches > 0 && !self.are_before(least) && !is_behind {
+            return false;
+        }
+        self.matched += n_matches;
+        self.is_last &= n_matches == 0 || !is_behind;
+        true
+    }
+
+    /// Whether all keys from here on are of earlier pages. Of the key itself trace ids decide.
+    fn are_before(&self, least: u64) -> bool {
+        self.after.is_some_and(|after| least > after.key())
+    }
+
+    /// Whether the page is full of greater keys.
+    fn are_behind(&self, greatest: u64) -> bool {
+        let last = self.found.peek().map(|last| last.position.key());
+        self.found.len() == self.limit && last.is_some_and(|last| last > greatest)
     }
 
     /// From now on wants only what has a place on it.

@@ -9,7 +9,7 @@ use longpole_analysis::query::{
 use crate::sled::bloom::{Bloom, Key};
 use crate::sled::entry::{self, Head, LIMITS, Labels, Names};
 use crate::sled::partition::{Numbers, Zone};
-use crate::{SearchRequest, StorageError};
+use crate::{Order, SearchRequest, StorageError};
 
 /// A query made ready, and what of it can be told without decoding traces.
 ///
@@ -20,6 +20,8 @@ pub(super) struct Plan {
     pub(super) matcher: Matcher,
     /// Whether blooms can say no.
     pub(super) asks_blooms: bool,
+    /// Every match has a span of this service.
+    service: Option<String>,
     starts: (u64, Option<u64>),
     ranges: Vec<Range>,
     /// What a summary is asked: what is neither in `ranges` nor in `spans`.
@@ -32,6 +34,15 @@ struct Range {
     field: RequestField,
     least: u64,
     greatest: u64,
+}
+
+impl Range {
+    /// Whether it holds for every trace of a block.
+    fn covers(&self, zone: &Zone) -> bool {
+        let ends = [&zone.least, &zone.greatest].map(|numbers| number_of(numbers, self.field));
+        ends.into_iter()
+            .all(|end| end.is_some_and(|number| (self.least..=self.greatest).contains(&number)))
+    }
 }
 
 /// What must hold on a span.
@@ -64,6 +75,7 @@ impl Plan {
         let matcher = Matcher::new(&request.query)?;
         let mut plan = Self {
             asks_blooms: asks_attributes(matcher.necessary()),
+            service: necessary_service(matcher.necessary()).map(str::to_owned),
             matcher,
             starts: (
                 request.from.map_or(0, |from| from.0),
@@ -149,6 +161,41 @@ impl Plan {
         may_start && self.matcher.necessary().may_hold(&OfZone(zone))
     }
 
+    /// Between which keys the matches of a block with this zone are.
+    pub(super) fn keys(&self, zone: &Zone, order: Order) -> (u64, u64) {
+        if zone.is_open {
+            return (0, u64::MAX);
+        }
+        let key = |numbers| key_of(numbers, order);
+        let (least, greatest) = (key(&zone.least), key(&zone.greatest));
+        let of_service = self.service.as_deref().and_then(|name| zone.service(name));
+        match (order, of_service) {
+            (Order::Slowest, Some((_, longest))) => (least, greatest.min(longest)),
+            _ => (least, greatest),
+        }
+    }
+
+    /// How many traces of a block with this zone match; `None` when the zone does not tell.
+    pub(super) fn count(&self, zone: &Zone) -> Option<u64> {
+        let (from, to) = self.starts;
+        let is_judged = zone.is_open
+            || self.judged.is_some()
+            || zone.least.start < from
+            || to.is_some_and(|to| zone.greatest.start >= to)
+            || self.ranges.iter().any(|range| !range.covers(zone));
+        if is_judged {
+            return None;
+        }
+        match &self.spans {
+            Spans::Any => Some(zone.n_traces),
+            Spans::Named {
+                service: Some(service),
+                name: None,
+            } if !entry::may_be_cut(service) => zone.service(service).map(|(n_traces, _)| n_traces),
+            Spans::Named { .. } | Spans::Decoded => None,
+        }
+    }
+
     /// Whether traces may match of which these blooms have all attributes.
     pub(super) fn may_match_blooms(&self, zone: Option<&Zone>, blooms: &[Bloom<'_>]) -> bool {
         let of_blooms = OfBlooms { zone, blooms };
@@ -211,6 +258,25 @@ fn flatten<'a>(query: &'a Query, conjuncts: &mut Vec<&'a Query>) {
     }
 }
 
+/// The service that a span of every match has.
+fn necessary_service(necessary: &Necessary) -> Option<&str> {
+    match necessary {
+        Necessary::Operation { service, .. } => service.as_deref(),
+        Necessary::All(parts) => parts.iter().find_map(necessary_service),
+        _ => None,
+    }
+}
+
+/// What an order goes by.
+pub(super) fn key_of(numbers: &Numbers, order: Order) -> u64 {
+    match order {
+        Order::Slowest => numbers.duration_nanos,
+        Order::Newest => numbers.start,
+        Order::Spans => numbers.n_spans,
+        Order::Errors => numbers.n_errors,
+    }
+}
+
 fn asks_attributes(necessary: &Necessary) -> bool {
     match necessary {
         Necessary::All(parts) | Necessary::Any(parts) => parts.iter().any(asks_attributes),
@@ -242,6 +308,12 @@ fn number_of(numbers: &Numbers, field: RequestField) -> Option<u64> {
 struct OfZone<'a>(&'a Zone);
 
 impl MayHave for OfZone<'_> {
+    fn operation(&self, service: Option<&str>, _: Option<&str>) -> bool {
+        let known = service.and_then(|service| self.0.service(service));
+        // A name that was cut is found by as much of it as is kept.
+        known.is_none_or(|(n_traces, _)| n_traces > 0)
+    }
+
     fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
         let Self(zone) = self;
         if zone.is_open {
