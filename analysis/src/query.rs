@@ -61,7 +61,7 @@ mod value;
 pub use self::error::QueryError;
 pub use self::field::{Field, RequestField, Scope, SpanField};
 pub use self::matcher::{Matcher, Needs};
-pub use self::necessary::{MayHave, Necessary};
+pub use self::necessary::{MayHave, Necessary, Pattern};
 pub use self::request::SummaryLimits;
 pub use self::value::{Value, canonical_texts};
 

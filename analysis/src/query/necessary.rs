@@ -1,5 +1,7 @@
 //! What holds on every trace that matches: what a store may leave out without reading it.
 
+use regex::Regex;
+
 use super::check::{Check, Hit};
 use super::compile::Node;
 use super::field::{RequestField, Scope, SpanField};
@@ -44,6 +46,13 @@ pub enum Necessary {
         /// The span name.
         name: Option<String>,
     },
+    /// One span's service or name has this pattern.
+    Matching {
+        /// [`SpanField::Service`] or [`SpanField::Name`].
+        field: SpanField,
+        /// What occurs in it.
+        pattern: Pattern,
+    },
     /// The request's number lies in this range, both ends included.
     Number {
         /// Which number.
@@ -62,6 +71,25 @@ pub enum Necessary {
     },
 }
 
+/// A pattern that occurs in a text.
+#[derive(Debug, Clone)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Whether it occurs in a text, which is whole.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
 /// What a store can say of some traces without reading them: `false` only where it is sure that none
 /// of them has it. What it cannot look up it leaves as it is: then they may.
 #[expect(unused_variables, reason = "the defaults know nothing")]
@@ -79,6 +107,11 @@ pub trait MayHave {
 
     /// Whether a span may be of this service and have this name, as far as they are given.
     fn operation(&self, service: Option<&str>, name: Option<&str>) -> bool {
+        true
+    }
+
+    /// Whether a span's service or name, as `field` says, may have a pattern.
+    fn matching(&self, field: SpanField, pattern: &Pattern) -> bool {
         true
     }
 
@@ -107,6 +140,7 @@ impl Necessary {
             Self::Operation { service, name } => {
                 traces.operation(service.as_deref(), name.as_deref())
             }
+            Self::Matching { field, pattern } => traces.matching(*field, pattern),
             Self::Number {
                 field,
                 least,
@@ -270,6 +304,17 @@ fn of_span(condition: &SpanCondition) -> Necessary {
         {
             Necessary::NEVER
         }
+        SpanCondition::Field {
+            field: field @ (SpanField::Service | SpanField::Name),
+            check:
+                Check {
+                    hit: Hit::Pattern(pattern),
+                    negated: false,
+                },
+        } => Necessary::Matching {
+            field: *field,
+            pattern: Pattern(pattern.clone()),
+        },
         SpanCondition::Field { field, check } => match (field, text(check)) {
             (SpanField::Service, Some(service)) => Necessary::operation(Some(service), None),
             (SpanField::Name, Some(name)) => Necessary::operation(None, Some(name)),

@@ -6,7 +6,7 @@
 //! labels are bounded.
 
 use longpole_analysis::TraceSummary;
-use longpole_analysis::query::SummaryLimits;
+use longpole_analysis::query::{SpanField, SummaryLimits};
 use longpole_proto::{Trace, UnixNanos};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,19 @@ impl Labels<'_> {
             self.is_complete
         };
         is_sure.then_some(has)
+    }
+
+    /// Whether a service or name of a span may have what `is_meant` looks for.
+    pub(super) fn may_have(&self, field: SpanField, is_meant: impl Fn(&str) -> bool) -> bool {
+        let may = |text: &str| may_be_cut(text) || is_meant(text);
+        !self.is_complete
+            || self
+                .services
+                .iter()
+                .any(|(service, operations)| match field {
+                    SpanField::Service => may(service),
+                    _ => operations.iter().any(|name| may(name)),
+                })
     }
 }
 

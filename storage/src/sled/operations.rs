@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use sled::Tree;
 
-use super::entry::cut;
+use super::entry::{cut, may_be_cut};
 use super::partition::guarded;
 use crate::{Operation, StorageError};
 
@@ -63,6 +63,16 @@ impl OperationSet {
                 self.0 = None;
             }
         }
+    }
+
+    /// Whether one of them may be meant; `true` when they are not in memory.
+    pub(super) fn may_any(&self, mut is_meant: impl FnMut(&Operation) -> bool) -> bool {
+        let Some(set) = &self.0 else {
+            return true;
+        };
+        set.iter().any(|operation| {
+            may_be_cut(&operation.service) || may_be_cut(&operation.name) || is_meant(operation)
+        })
     }
 
     /// All of them.

@@ -325,6 +325,11 @@ impl Partition {
         operations::list(&self.handle.db()?.operations, service, limit)
     }
 
+    /// Whether it may have an operation that is meant, from memory.
+    pub(super) fn may_have_operation(&self, is_meant: impl FnMut(&Operation) -> bool) -> bool {
+        self.operations.read().may_any(is_meant)
+    }
+
     /// Its services in order, at most `limit`.
     ///
     /// # Errors

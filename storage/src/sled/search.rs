@@ -116,7 +116,11 @@ impl Search<'_> {
                 block,
                 zone,
             });
-            blocks.extend(all.filter(|of| self.plan.may_match_zone(of.zone)));
+            let may_match = self.plan.may_match_partition(&view.partition);
+            blocks.extend(all.filter(|of| {
+                (may_match || of.zone.reaches_out_of(of.partition.number()))
+                    && self.plan.may_match_zone(of.zone)
+            }));
             let n_blocks = blocks.len() - before;
             self.scanned.partitions += u64::from(n_blocks > 0);
             self.scanned.blocks_skipped += (view.zones.len() - n_blocks) as u64;

@@ -10,8 +10,8 @@ use proptest::test_runner::TestRunner;
 use super::reference::holds;
 use crate::query::testing::{any_attribute_value, any_query, any_searchable_trace};
 use crate::query::{
-    Field, Matcher, MayHave, Needs, Op, Query, RequestField, Scope, SummaryLimits, Value,
-    canonical_texts,
+    Field, Matcher, MayHave, Needs, Op, Pattern, Query, RequestField, Scope, SpanField,
+    SummaryLimits, Value, canonical_texts,
 };
 use crate::{Analysis, PEER_KEYS, TraceSummary};
 
@@ -70,6 +70,16 @@ impl MayHave for Known<'_> {
         (0..self.trace.len()).any(|at| {
             service.is_none_or(|service| self.trace.service(at) == service)
                 && name.is_none_or(|name| *self.trace.span(at).name == *name)
+        })
+    }
+
+    fn matching(&self, field: SpanField, pattern: &Pattern) -> bool {
+        (0..self.trace.len()).any(|at| {
+            pattern.is_in(match field {
+                SpanField::Service => self.trace.service(at),
+                SpanField::Name => &self.trace.span(at).name,
+                field => panic!("{field:?} is no name"),
+            })
         })
     }
 

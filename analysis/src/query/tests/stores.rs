@@ -6,8 +6,8 @@ use longpole_proto::testing::draw;
 
 use crate::Analysis;
 use crate::query::{
-    Field, Matcher, MayHave, Necessary, Needs, Op, Query, Relation, RequestField, Scope, SpanField,
-    SummaryLimits, Value,
+    Field, Matcher, MayHave, Necessary, Needs, Op, Pattern, Query, Relation, RequestField, Scope,
+    SpanField, SummaryLimits, Value,
 };
 
 fn matcher(query: &Query) -> Matcher {
@@ -160,7 +160,7 @@ fn nothing_is_known_of_what_is_not_and_of_words() {
         Query::default(),
         Query::negated(user(Op::Eq, "ann")),
         Query::Word("ann".to_owned()),
-        Query::pattern(SpanField::Name, "a"),
+        Query::pattern(SpanField::Kind, "a"),
         Query::compare(RequestField::Service, Op::Ne, "web"),
         Query::any_of([user(Op::Eq, "ann"), Query::Word("ann".to_owned())]),
     ];
@@ -169,6 +169,34 @@ fn nothing_is_known_of_what_is_not_and_of_words() {
     }
     let some = Query::all_of([user(Op::Eq, "ann"), Query::Word("ann".to_owned())]);
     assert_eq!(necessary(&some), user_is("ann"));
+}
+
+#[test]
+fn a_pattern_on_names_rules_out_names_without_it() {
+    struct Names(&'static [(&'static str, &'static str)]);
+
+    impl MayHave for Names {
+        fn matching(&self, field: SpanField, pattern: &Pattern) -> bool {
+            self.0.iter().any(|(service, name)| {
+                pattern.is_in(if field == SpanField::Service {
+                    service
+                } else {
+                    name
+                })
+            })
+        }
+    }
+
+    let names = Names(&[("web", "GET /"), ("shop", "stock")]);
+    let may = |query: Query| necessary(&query).may_hold(&names);
+    let has = |pattern: &str| Query::pattern(SpanField::Name, pattern);
+    assert!(may(has("^st.ck$")));
+    assert!(!may(has("^web$")));
+    assert!(may(Query::pattern(SpanField::Service, "^web$")));
+    assert!(!may(Query::all_of([has("GET"), has("POST")])));
+    assert!(may(Query::negated(has("POST"))));
+    assert_eq!(necessary(&has("a")), necessary(&has("a")));
+    assert_ne!(necessary(&has("a")), necessary(&has("b")));
 }
 
 #[test]

@@ -173,6 +173,11 @@ impl Zone {
         }))
     }
 
+    /// Whether some trace has spans that only another partition has.
+    pub(in crate::sled) fn reaches_out_of(&self, partition: u32) -> bool {
+        self.late.iter().any(|row| row.first_partition != partition)
+    }
+
     /// The row of a trace that had fragments before.
     pub(in crate::sled) fn late(&self, trace_id: TraceId) -> Option<&LateRow> {
         self.late

@@ -2,13 +2,13 @@
 //! labels and summaries which traces match; only what they leave open is decoded.
 
 use longpole_analysis::query::{
-    Field, Matcher, MayHave, Necessary, Needs, Op, Query, QueryError, RequestField, Scope,
+    Field, Matcher, MayHave, Necessary, Needs, Op, Pattern, Query, QueryError, RequestField, Scope,
     SpanField,
 };
 
 use crate::sled::bloom::{Bloom, Key};
 use crate::sled::entry::{self, Head, LIMITS, Labels, Names};
-use crate::sled::partition::{Numbers, Zone};
+use crate::sled::partition::{Numbers, Partition, Zone};
 use crate::{Order, SearchRequest, StorageError};
 
 /// A query made ready, and what of it can be told without decoding traces.
@@ -151,6 +151,11 @@ impl Plan {
             }
             Spans::Named { .. } | Spans::Decoded => Spans::Decoded,
         };
+    }
+
+    /// Whether a trace may match all of whose spans are in this partition.
+    pub(super) fn may_match_partition(&self, partition: &Partition) -> bool {
+        self.matcher.necessary().may_hold(&OfPartition(partition))
     }
 
     /// Whether a block with this zone may have a match.
@@ -304,6 +309,27 @@ fn number_of(numbers: &Numbers, field: RequestField) -> Option<u64> {
     }
 }
 
+/// What a partition's operations say of its traces.
+struct OfPartition<'a>(&'a Partition);
+
+impl MayHave for OfPartition<'_> {
+    fn operation(&self, service: Option<&str>, name: Option<&str>) -> bool {
+        self.0.may_have_operation(|operation| {
+            service.is_none_or(|service| entry::cut(service) == operation.service)
+                && name.is_none_or(|name| entry::cut(name) == operation.name)
+        })
+    }
+
+    fn matching(&self, field: SpanField, pattern: &Pattern) -> bool {
+        self.0.may_have_operation(|operation| {
+            pattern.is_in(match field {
+                SpanField::Service => &operation.service,
+                _ => &operation.name,
+            })
+        })
+    }
+}
+
 /// What a zone says of its traces.
 struct OfZone<'a>(&'a Zone);
 
@@ -364,6 +390,10 @@ struct OfEntry<'a> {
 impl MayHave for OfEntry<'_> {
     fn operation(&self, service: Option<&str>, name: Option<&str>) -> bool {
         self.labels.has(&Names { service, name }) != Some(false)
+    }
+
+    fn matching(&self, field: SpanField, pattern: &Pattern) -> bool {
+        self.labels.may_have(field, |text| pattern.is_in(text))
     }
 
     fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {

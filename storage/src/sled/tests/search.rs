@@ -150,6 +150,38 @@ fn what_the_fragments_of_a_trace_have_together_is_found() {
 }
 
 #[test]
+fn partitions_without_a_name_are_left_out_but_for_traces_that_reach_into_others() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    let append = |trace: u8, span, name: &str| {
+        let trace_id = TraceId::new([trace; 16]).expect("not zero");
+        let parts = parts_of([SpanBuilder::new(span, name).at(0, trace.into())]);
+        append_message(&store, to_messages(&parts, trace_id));
+    };
+    for (trace, name) in [(1, "find lions"), (2, "find bears"), (3, "feed lions")] {
+        append(trace, 1, name);
+        close_partition(&store.engine().expect("open"));
+    }
+    let find = |query: Query| {
+        let result = store.search(&search_for(query, 10));
+        let result = result.expect("the store searches");
+        assert!(result.complete);
+        (traces_of(&result), result.scanned.partitions)
+    };
+    let pattern = |text: &str| Query::pattern(SpanField::Name, text);
+    assert_eq!(find(pattern("^find")), (vec![2, 1], 2));
+    assert_eq!(find(pattern("tiger")), (vec![], 0));
+    let named = Query::compare(SpanField::Name, Op::Eq, "feed lions");
+    assert_eq!(find(named), (vec![3], 1));
+    // The newest fragment has the summary, and its partition has no such name.
+    append(1, 2, "clean up");
+    close_partition(&store.engine().expect("open"));
+    assert_eq!(find(pattern("^find lions")).0, [1]);
+    let named = Query::compare(SpanField::Name, Op::Eq, "find lions");
+    assert_eq!(find(named).0, [1]);
+}
+
+#[test]
 fn a_full_page_needs_no_more_and_says_that_there_may_be() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = nine_blocks(dir.path());
