@@ -78,6 +78,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) duration_nanos: u64,
     pub(crate) awaited: &'a [bool],
     pub(crate) critical_nanos: &'a [u64],
+    /// Whether findings say what they are, or are only there.
+    pub(crate) has_words: bool,
 }
 
 /// All findings, most saving first, then by kind.
@@ -96,6 +98,14 @@ pub(crate) fn findings(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 impl Facts<'_> {
+    fn say(&self, text: impl FnOnce() -> String) -> String {
+        if self.has_words {
+            text()
+        } else {
+            String::new()
+        }
+    }
+
     fn is_at_least(&self, nanos: u64, percent: u64) -> bool {
         nanos > 0
             && u128::from(nanos) * 100 >= u128::from(self.duration_nanos) * u128::from(percent)
@@ -145,13 +155,15 @@ fn repeated_calls(facts: &Facts<'_>) -> Vec<Finding> {
             let longest = spans.iter().map(|&at| critical(at)).max().unwrap_or(0);
             facts.is_at_least(nanos, REPEATED_PERCENT).then(|| Finding {
                 kind: FindingKind::RepeatedCall,
-                text: format!(
-                    "{} × {} in {}, {} on the critical path",
-                    span_label(trace, entry_of_client(trace, spans[0]).unwrap_or(spans[0])),
-                    count(spans.len() as u64),
-                    label(&trace.span(parent).name),
-                    duration(nanos),
-                ),
+                text: facts.say(|| {
+                    format!(
+                        "{} × {} in {}, {} on the critical path",
+                        span_label(trace, entry_of_client(trace, spans[0]).unwrap_or(spans[0])),
+                        count(spans.len() as u64),
+                        label(&trace.span(parent).name),
+                        duration(nanos),
+                    )
+                }),
                 span_idxs: spans,
                 saved_nanos: nanos - longest,
             })
@@ -180,14 +192,17 @@ fn errors(facts: &Facts<'_>) -> Option<Finding> {
     spans.sort_by_key(|&at| (std::cmp::Reverse(facts.critical_nanos[at]), at));
     let origin = *spans.first()?;
     spans.extend(carriers);
-    let from = match spans.len() {
-        1 => "1 span failed:".to_owned(),
-        n => format!("{} spans failed, beginning with", count(n as u64)),
-    };
-    let took = duration(trace.span(origin).duration_nanos());
+    let text = facts.say(|| {
+        let from = match spans.len() {
+            1 => "1 span failed:".to_owned(),
+            n => format!("{} spans failed, beginning with", count(n as u64)),
+        };
+        let took = duration(trace.span(origin).duration_nanos());
+        format!("{from} {} after {took}", span_label(trace, origin))
+    });
     Some(Finding {
         kind: FindingKind::Errors,
-        text: format!("{from} {} after {took}", span_label(trace, origin)),
+        text,
         span_idxs: spans,
         saved_nanos: 0,
     })
@@ -210,11 +225,13 @@ fn runs_after_answer(facts: &Facts<'_>) -> Vec<Finding> {
         .take(OF_A_KIND_MAX)
         .map(|at| Finding {
             kind: FindingKind::RunsAfterAnswer,
-            text: format!(
-                "{} goes on for {} after its caller is done; it does not delay the request",
-                span_label(trace, at),
-                duration(late(at)),
-            ),
+            text: facts.say(|| {
+                format!(
+                    "{} goes on for {} after its caller is done; it does not delay the request",
+                    span_label(trace, at),
+                    duration(late(at)),
+                )
+            }),
             span_idxs: vec![at],
             saved_nanos: 0,
         })
@@ -250,11 +267,11 @@ fn clock_skew(facts: &Facts<'_>) -> Option<Finding> {
     };
     Some(Finding {
         kind: FindingKind::ClockSkew,
-        text: format!(
+        text: facts.say(|| format!(
             "{}{others} lies outside its caller by up to {}: the hosts' clocks differ, or the caller gave up",
             span_label(trace, most),
             duration(skew(most)),
-        ),
+        )),
         span_idxs: spans,
         saved_nanos: 0,
     })
@@ -295,11 +312,13 @@ fn missing_parent(facts: &Facts<'_>) -> Option<Finding> {
     }
     Some(Finding {
         kind: FindingKind::MissingParent,
-        text: format!(
-            "{}, beginning with {}",
-            parts.join("; "),
-            span_label(trace, first)
-        ),
+        text: facts.say(|| {
+            format!(
+                "{}, beginning with {}",
+                parts.join("; "),
+                span_label(trace, first)
+            )
+        }),
         span_idxs: spans,
         saved_nanos: 0,
     })
@@ -321,12 +340,14 @@ fn gaps(facts: &Facts<'_>) -> Vec<Finding> {
         .take(OF_A_KIND_MAX)
         .map(|at| Finding {
             kind: FindingKind::UninstrumentedGap,
-            text: format!(
-                "{} spends {} ({}) in no span of its own: spans inside it would say where",
-                span_label(trace, at),
-                duration(facts.critical_nanos[at]),
-                percent(facts.critical_nanos[at], facts.duration_nanos),
-            ),
+            text: facts.say(|| {
+                format!(
+                    "{} spends {} ({}) in no span of its own: spans inside it would say where",
+                    span_label(trace, at),
+                    duration(facts.critical_nanos[at]),
+                    percent(facts.critical_nanos[at], facts.duration_nanos),
+                )
+            }),
             span_idxs: vec![at],
             saved_nanos: 0,
         })

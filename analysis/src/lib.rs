@@ -124,7 +124,7 @@ pub fn peer(trace: &Trace, span_idx: usize) -> Option<&str> {
 impl Analysis {
     /// Analyses a trace. Takes O(n log n), never recurses, never fails.
     pub fn of(trace: &Trace) -> Self {
-        let mut analysis = Self::of_outline(trace);
+        let mut analysis = Self::measure(trace, &|at| named_peer(trace, at), true);
         analysis.verdict = verdict::verdict(&verdict::Facts {
             trace,
             duration_nanos: analysis.duration_nanos,
@@ -136,16 +136,20 @@ impl Analysis {
         analysis
     }
 
-    /// All but the verdict, of a trace whose spans have at least the attributes that
+    /// All but the words, of a trace whose spans have at least the attributes that
     /// [name a peer](PEER_KEYS).
     pub fn of_outline(trace: &Trace) -> Self {
         Self::without_words(trace, &|at| named_peer(trace, at))
     }
 
-    /// All but the verdict, which nobody reads when only the summary and the numbers are wanted, of a
-    /// trace whose spans may have no attributes here: `peer_of` tells what those that
+    /// All but the verdict and the findings' texts, which nobody reads when only the summary and the
+    /// numbers are wanted, of a trace whose spans may have no attributes here: `peer_of` tells what those that
     /// [name a peer](PEER_KEYS) say. Few are asked for.
     pub fn without_words(trace: &Trace, peer_of: &dyn Fn(usize) -> Option<String>) -> Self {
+        Self::measure(trace, peer_of, false)
+    }
+
+    fn measure(trace: &Trace, peer_of: &dyn Fn(usize) -> Option<String>, has_words: bool) -> Self {
         let duration_nanos = trace.span(trace.request_root()).duration_nanos();
         let awaited = self_time::awaited(trace);
         let self_nanos = self_time::self_nanos(trace, &awaited);
@@ -170,6 +174,7 @@ impl Analysis {
             duration_nanos,
             awaited: &awaited,
             critical_nanos: &critical_nanos,
+            has_words,
         });
         Self {
             duration_nanos,
