@@ -22,6 +22,7 @@ use super::bloom::Bloom;
 use super::core::Core;
 use super::cursor::Position;
 use super::entries::Snapshot;
+use super::entry;
 use super::partition::{Numbers, Partition, Zone};
 use crate::{Scanned, SearchLimit, SearchRequest, SearchResult, Stopped, StorageError, Unseen};
 
@@ -131,9 +132,8 @@ impl Search<'_> {
         });
         for of in &blocks {
             let (least, greatest) = self.plan.keys(of.zone, order);
-            if let Some(n_matches) = self.count(of)
-                && self.page.count_between(least, greatest, n_matches)
-            {
+            let n_matches = self.count(of);
+            if n_matches.is_some_and(|n| self.page.count_between(least, greatest, n)) {
                 self.scanned.blocks_skipped += 1;
                 continue;
             }
@@ -145,7 +145,13 @@ impl Search<'_> {
             if self.must_stop(Some(greatest))? {
                 return Ok(());
             }
-            self.look_into(of)?;
+            if let Some(n_matches) = n_matches {
+                self.page.begin_counted();
+                self.look_into(of)?;
+                self.page.end_counted(n_matches);
+            } else {
+                self.look_into(of)?;
+            }
         }
         Ok(())
     }
@@ -207,6 +213,12 @@ impl Search<'_> {
     fn look_at(&mut self, trace_id: TraceId, entry: &[u8]) -> Option<Candidate> {
         let position =
             |numbers: &Numbers| Position::new(key_of(numbers, self.request.order), trace_id);
+        if self.page.is_counted()
+            && let Ok((head, _)) = entry::head(entry)
+            && !self.page.wants(position(&head.numbers()))
+        {
+            return None;
+        }
         match self.plan.judge(entry) {
             Ok(Verdict::No) => None,
             Ok(Verdict::Match(numbers)) => {

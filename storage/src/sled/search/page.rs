@@ -46,6 +46,8 @@ pub(super) struct Page {
     counts: bool,
     found: BinaryHeap<Candidate>,
     matched: u64,
+    /// How many matched before the block at hand, of which it is known how many do.
+    before_block: Option<u64>,
     /// Whether something was left out that may match.
     is_lower_bound: bool,
     is_last: bool,
@@ -77,6 +79,7 @@ impl Page {
             counts: request.count,
             found: BinaryHeap::with_capacity(limit + 1),
             matched: 0,
+            before_block: None,
             is_lower_bound: false,
             is_last: true,
         })
@@ -84,7 +87,25 @@ impl Page {
 
     /// Whether it matters that a request at this place matches.
     pub(super) fn wants(&self, position: Position) -> bool {
-        self.counts || (!self.is_before(position) && !self.is_full_before(position))
+        let counts = self.counts && self.before_block.is_none();
+        counts || (!self.is_before(position) && !self.is_full_before(position))
+    }
+
+    /// Begins a block of which it is known how many requests match: they need not be counted.
+    pub(super) fn begin_counted(&mut self) {
+        self.before_block = Some(self.matched);
+    }
+
+    /// Whether it is in such a block.
+    pub(super) fn is_counted(&self) -> bool {
+        self.before_block.is_some()
+    }
+
+    /// Ends it: so many match.
+    pub(super) fn end_counted(&mut self, n_matches: u64) {
+        if let Some(before) = self.before_block.take() {
+            self.matched = before + n_matches;
+        }
     }
 
     /// Whether it matters that a request matches whose key is none of these and lies between them.
