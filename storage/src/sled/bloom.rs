@@ -12,14 +12,15 @@ use twox_hash::XxHash3_64;
 
 use crate::StorageError;
 
-/// Bits for each item: one in two hundred other items passes.
-const BITS_PER_ITEM: usize = 12;
+/// The least bits for each item. The lanes are rounded up, so that there are up to half as many more: one
+/// in four hundred to one in three thousand other items passes.
+const BITS_PER_ITEM: usize = 14;
 
 /// The bytes of a lane: one word for each of an item's bits.
-const LANE_BYTES: usize = 32;
+pub(super) const LANE_BYTES: usize = 32;
 
-/// More than a block of real spans has. Of a block with more items more questions pass.
-const BYTES_MAX: usize = 256 << 10;
+/// A lane as stored.
+pub(super) type Lane = [u8; LANE_BYTES];
 
 /// Spread an item's hash over the words of its lane; Parquet's.
 const SALTS: [u32; 8] = [
@@ -56,12 +57,21 @@ impl Key {
 }
 
 /// An attribute's key and value, hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Item(u64);
 
 impl Item {
+    /// Whether a lane that may have it does.
+    pub(super) fn may_be_in(self, lane: &Lane) -> bool {
+        let (words, _) = lane.as_chunks();
+        let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
+        self.bits()
+            .iter()
+            .all(|bit| words.next().is_some_and(|word| word & bit != 0))
+    }
+
     /// Which of `n_lanes` it is in.
-    fn lane(self, n_lanes: usize) -> usize {
+    pub(super) fn lane(self, n_lanes: usize) -> usize {
         let scaled = u128::from(self.0 >> 32) * n_lanes as u128;
         usize::try_from(scaled >> 32).expect("less than the lanes in memory")
     }
@@ -70,6 +80,52 @@ impl Item {
     fn bits(self) -> [u32; 8] {
         let low = u32::try_from(self.0 & u64::from(u32::MAX)).expect("half of 64 bits");
         SALTS.map(|salt| 1 << (low.wrapping_mul(salt) >> 27))
+    }
+}
+
+/// How many lanes a bloom has, of the few numbers there can be: of a power of two its logarithm
+/// doubled, of three times a power of two that power's logarithm doubled and 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Size(u8);
+
+impl Size {
+    /// That of the largest bloom, of 256 KiB: more than a block of real spans has. Of a block with more
+    /// items more questions pass.
+    const MAX: Self = Self(26);
+
+    /// All of them, smallest first.
+    fn all() -> impl Iterator<Item = Self> {
+        // There is no one lane and a half.
+        (0..=Self::MAX.0).filter(|&size| size != 1).map(Self)
+    }
+
+    /// The least with so many lanes, if there is one.
+    fn for_lanes(n_lanes: usize) -> Self {
+        let mut all = Self::all();
+        all.find(|size| size.n_lanes() >= n_lanes)
+            .unwrap_or(Self::MAX)
+    }
+
+    /// That of a bloom with so many lanes; `None` when no builder makes such.
+    pub(super) fn of(n_lanes: usize) -> Option<Self> {
+        let mut all = Self::all();
+        all.find(|size| size.n_lanes() == n_lanes)
+    }
+
+    /// What is stored for it.
+    pub(super) fn number(self) -> u8 {
+        self.0
+    }
+
+    /// That of which this is stored.
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        let mut all = Self::all();
+        all.find(|size| size.0 == number)
+    }
+
+    /// How many lanes it is.
+    pub(super) fn n_lanes(self) -> usize {
+        (2 + usize::from(self.0 % 2)) << (self.0 / 2) >> 1
     }
 }
 
@@ -85,9 +141,8 @@ impl BloomBuilder {
 
     /// The value to store.
     pub(super) fn finish(&self) -> Vec<u8> {
-        let n_lanes = (self.0.len() * BITS_PER_ITEM)
-            .div_ceil(8 * LANE_BYTES)
-            .clamp(1, BYTES_MAX / LANE_BYTES);
+        let wanted = (self.0.len() * BITS_PER_ITEM).div_ceil(8 * LANE_BYTES);
+        let n_lanes = Size::for_lanes(wanted).n_lanes();
         let mut lanes = vec![[0_u32; 8]; n_lanes];
         for item in &self.0 {
             let lane = &mut lanes[item.lane(n_lanes)];
@@ -102,7 +157,7 @@ impl BloomBuilder {
 
 /// A block's bloom as read back.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bloom<'a>(&'a [[u8; LANE_BYTES]]);
+pub(super) struct Bloom<'a>(&'a [Lane]);
 
 impl<'a> Bloom<'a> {
     /// A builder without items.
@@ -134,19 +189,17 @@ impl<'a> Bloom<'a> {
 
     /// Whether the block may have an item; it does not have one of which this says no.
     pub(super) fn may_have(&self, item: Item) -> bool {
-        if self.0.is_empty() {
-            return true;
-        }
-        let lane = &self.0[item.lane(self.0.len())];
-        let (words, _) = lane.as_chunks();
-        let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
-        item.bits()
-            .iter()
-            .all(|bit| words.next().is_some_and(|word| word & bit != 0))
+        self.0.is_empty() || item.may_be_in(&self.0[item.lane(self.0.len())])
+    }
+
+    /// Its lanes, in order.
+    pub(super) fn lanes(self) -> &'a [Lane] {
+        self.0
     }
 }
 
-fn with_crc(lanes: impl IntoIterator<Item = u8>) -> Vec<u8> {
+/// A value to store: these bytes behind their checksum.
+pub(super) fn with_crc(lanes: impl IntoIterator<Item = u8>) -> Vec<u8> {
     let mut value = vec![0; 4];
     value.extend(lanes);
     let crc = crc32c::crc32c(&value[4..]);
@@ -192,16 +245,34 @@ mod tests {
         for n_items in [1, 100, 10_000] {
             let items = (0..n_items).map(|n| ("order.id".to_owned(), n.to_string()));
             let stored = bloom_of(items);
-            assert!(stored.len() < n_items * 2 + 64, "{} bytes", stored.len());
+            let n_lanes = (stored.len() - 4) / LANE_BYTES;
+            assert_eq!(Size::of(n_lanes), Some(Size::for_lanes(n_lanes)));
+            assert!(stored.len() < n_items * 3 + 64, "{} bytes", stored.len());
             let asked = n_items..n_items + 20_000;
             let n_wrong = asked
                 .filter(|n| may_have(&stored, "order.id", &n.to_string()))
                 .count();
-            assert!(n_wrong < 200, "{n_wrong} of 20,000 beside {n_items}");
+            assert!(n_wrong < 80, "{n_wrong} of 20,000 beside {n_items}");
             // A value belongs to its key.
             let others = (0..n_items).filter(|n| may_have(&stored, "user.id", &n.to_string()));
-            assert!(others.count() < n_items.div_ceil(50));
+            assert!(others.count() < n_items.div_ceil(200));
         }
+    }
+
+    #[test]
+    fn sizes_are_half_steps() {
+        let n_lanes: Vec<usize> = Size::all().map(Size::n_lanes).collect();
+        assert_eq!(n_lanes[..9], [1, 2, 3, 4, 6, 8, 12, 16, 24]);
+        assert_eq!(n_lanes.last(), Some(&((256 << 10) / LANE_BYTES)));
+        for size in Size::all() {
+            assert_eq!(Size::of(size.n_lanes()), Some(size));
+            assert_eq!(Size::from_number(size.number()), Some(size));
+        }
+        assert_eq!(Size::for_lanes(13).n_lanes(), 16);
+        assert_eq!(Size::for_lanes(usize::MAX), Size::MAX);
+        assert_eq!(Size::of(0), None);
+        assert_eq!(Size::of(5), None);
+        assert_eq!(Size::from_number(1), None);
     }
 
     #[test]
@@ -211,7 +282,7 @@ mod tests {
         let items = || (0..400_000_u32).map(|n| key.item(&n.to_le_bytes()));
         items().for_each(|item| builder.insert(item));
         let stored = builder.finish();
-        assert_eq!(stored.len(), 4 + BYTES_MAX);
+        assert_eq!(stored.len(), 4 + (256 << 10));
         let bloom = Bloom::read(&stored).expect("intact");
         assert!(items().all(|item| bloom.may_have(item)));
         let others = (0..1_000_u32).filter(|n| bloom.may_have(key.item(&n.to_be_bytes())));

@@ -1,8 +1,8 @@
 //! Partitions: one sled database each, with the blocks of some hours or of 256 MB of log.
 //!
 //! One is *active*: blocks are added to it, and the log keeps all that is in it, so that it can be
-//! made anew. It is *closed* by sorting its trace IDs into runs, syncing it, opening it again and
-//! reading all of it; only then does its sidecar say so and may the log forget.
+//! made anew. It is *closed* by sorting its trace IDs into runs and its blooms into lanes, syncing it,
+//! opening it again and reading all of it; only then does its sidecar say so and may the log forget.
 //!
 //! A block is written as its pieces, its summaries, its bloom, its digest, its operations, and last its zone: what
 //! has no zone is not there. Every value has a checksum of its own, because sled is not believed.
@@ -12,6 +12,7 @@ mod db;
 mod digests;
 mod handle;
 mod ids;
+mod lanes;
 mod pieces;
 mod pool;
 mod sidecar;
@@ -30,11 +31,13 @@ use self::check::{check_block, check_rest, read_zones, zone_value};
 pub(super) use self::db::{Db, Synced, guarded};
 use self::handle::Handle;
 use self::ids::{Filter, IdMap};
+pub(super) use self::lanes::{Answers, GROUP_BLOCKS};
 use self::pieces::Place;
 pub(super) use self::pool::Pool;
 use self::sidecar::Sidecar;
 pub(super) use self::summaries::{Rows, RowsBuilder};
 pub(super) use self::zone::{LateRow, Numbers, Zone};
+use super::bloom::Item;
 use super::files::Files;
 use super::operations::{self, OperationSet};
 use crate::{Operation, StorageError};
@@ -303,6 +306,49 @@ impl Partition {
         self.handle.unless_engine_fails(db.blooms.get(place))
     }
 
+    /// What is known of an item in a group of [`GROUP_BLOCKS`] blocks without asking each block's
+    /// bloom: nothing while it is not closed, and of what is damaged.
+    ///
+    /// # Errors
+    /// When sled fails.
+    pub(super) fn ask_lanes(&self, group: u32, item: Item) -> Result<Answers, StorageError> {
+        if !self.is_closed() {
+            return Ok(Answers::new());
+        }
+        // That sled cannot read a lane is no reason to give the partition up.
+        lanes::ask(&*self.handle.db()?, group, item)
+    }
+
+    /// Flips a bit of every value in a tree.
+    #[cfg(test)]
+    pub(super) fn damage_tree(&self, name: &str) {
+        let tree = self.handle.db().expect("a database").tree(name);
+        for entry in &tree {
+            let (key, value) = entry.expect("sled works");
+            let mut value = value.to_vec();
+            if let Some(last) = value.last_mut() {
+                *last ^= 1;
+                tree.insert(key, value).expect("sled works");
+            }
+        }
+    }
+
+    /// The blooms of a group, not yet checked.
+    fn blooms(&self, group: u32) -> Result<Vec<Vec<u8>>, StorageError> {
+        let db = self.handle.db()?;
+        let places = lanes::of_group(group, &self.places.read()).to_vec();
+        let places = places.iter();
+        places.map(|places| db.blooms.get(places.bloom)).collect()
+    }
+
+    fn write_lanes(&self) -> Result<(), StorageError> {
+        let n_groups = lanes::n_groups(self.places.read().len());
+        (0..n_groups).try_for_each(|group| {
+            let blooms = self.blooms(group)?;
+            lanes::write(&*self.handle.db()?, group, &blooms)
+        })
+    }
+
     fn places(&self, block: u32) -> Result<Places, StorageError> {
         let places = self.places.read().get(block as usize).copied();
         places.ok_or_else(|| StorageError::Damaged {
@@ -371,6 +417,7 @@ impl Partition {
             map.write(&*self.handle.db()?)?;
             map.filter(salt)
         };
+        self.write_lanes()?;
         self.sync(files)?;
         if !self.check_reopened(zones)? {
             return Ok(false);
@@ -416,6 +463,11 @@ impl Partition {
         }
         if ids::count(&db)? != n_entries {
             return Err(damaged("its runs of trace IDs"));
+        }
+        for group in 0..lanes::n_groups(places.len()) {
+            if !lanes::is_as_written(&db, group, &self.blooms(group)?)? {
+                return Err(damaged("its lanes"));
+            }
         }
         Ok(true)
     }

@@ -5,6 +5,7 @@
 //! each block those that come first before the others ([`verify`]), until the page is full or the
 //! limits of a search's work are reached.
 
+mod blooms;
 mod page;
 mod plan;
 mod verify;
@@ -16,9 +17,9 @@ use std::time::Duration;
 
 use longpole_proto::TraceId;
 
+use self::blooms::{Asked, Blooms};
 use self::page::{Candidate, Page};
 use self::plan::{Plan, Verdict, key_of};
-use super::bloom::Bloom;
 use super::core::Core;
 use super::cursor::Position;
 use super::entries::Snapshot;
@@ -36,6 +37,7 @@ struct Search<'a> {
     plan: Plan,
     snapshot: &'a Snapshot,
     page: Page,
+    asked: Asked,
     scanned: Scanned,
     /// When it must end, by the store's clock.
     end: Duration,
@@ -79,6 +81,7 @@ impl Core {
             plan,
             snapshot,
             page,
+            asked: Asked::default(),
             scanned: Scanned::default(),
             end: now.saturating_add(self.settings.search_time_max),
             count_end: now.saturating_add(request.count_within.unwrap_or(Duration::MAX)),
@@ -199,14 +202,9 @@ impl Search<'_> {
 
     /// Whether a trace may match that is in this block only.
     fn bloom_passes(&self, of: &BlockRef<'_>) -> Result<bool, StorageError> {
-        // What no bloom says the block itself tells.
-        match of.partition.bloom(of.block) {
-            Ok(bytes) => Ok(Bloom::read(&bytes).map_or(true, |bloom| {
-                self.plan.may_match_blooms(Some(of.zone), &[bloom])
-            })),
-            Err(error) if is_damage(of.partition, &error) => Ok(true),
-            Err(error) => Err(error),
-        }
+        let blooms = Blooms::new(&self.asked, [(of.partition.as_ref(), of.block)]);
+        let passes = self.plan.may_match_blooms(Some(of.zone), &blooms);
+        blooms.finish().map(|()| passes)
     }
 
     /// Takes a trace in if it matches; gives it back when it must be decoded to know.

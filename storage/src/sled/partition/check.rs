@@ -96,6 +96,7 @@ pub(super) fn check_rest(db: &Db, places: &[Places]) -> Result<(), StorageError>
     db.blooms.check_behind(last.bloom.end())?;
     db.digests.check_behind(last.digest.end())?;
     read_all(db.runs.iter())?;
+    read_all(db.lanes.iter())?;
     read_all(db.operations.iter())
 }
 

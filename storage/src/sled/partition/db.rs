@@ -46,6 +46,8 @@ pub(in crate::sled) struct Db {
     pub(super) zones: Tree,
     /// `trace ID 16 | block 4` of the first of a run, to the run; once it is closed.
     pub(super) runs: Tree,
+    /// What `lanes` says; once it is closed.
+    pub(super) lanes: Tree,
     /// Service and span name to nothing.
     pub(in crate::sled) operations: Tree,
     sled: sled::Db,
@@ -80,6 +82,7 @@ impl Db {
                 digests: Pieces::new(sled.open_tree("digests")?),
                 zones: sled.open_tree("zones")?,
                 runs: sled.open_tree("runs")?,
+                lanes: sled.open_tree("lanes")?,
                 operations: sled.open_tree("operations")?,
                 sled,
                 dir: dir.to_owned(),
@@ -97,6 +100,12 @@ impl Db {
         Err(StorageError::InUse {
             path: dir.to_owned(),
         })
+    }
+
+    /// One of its trees, to be damaged.
+    #[cfg(test)]
+    pub(super) fn tree(&self, name: &str) -> Tree {
+        self.sled.open_tree(name).expect("sled works")
     }
 
     /// Makes everything written so far durable. Only one thread may do so at a time: two flushes

@@ -6,7 +6,8 @@ use longpole_analysis::query::{
     SpanField,
 };
 
-use crate::sled::bloom::{Bloom, Key};
+use super::blooms::Blooms;
+use crate::sled::bloom::Key;
 use crate::sled::entry::{self, Head, LIMITS, Labels, Names};
 use crate::sled::partition::{Numbers, Partition, Zone};
 use crate::{Order, SearchRequest, StorageError};
@@ -201,8 +202,8 @@ impl Plan {
         }
     }
 
-    /// Whether traces may match of which these blooms have all attributes.
-    pub(super) fn may_match_blooms(&self, zone: Option<&Zone>, blooms: &[Bloom<'_>]) -> bool {
+    /// Whether traces may match of which the blooms of these blocks have all attributes.
+    pub(super) fn may_match_blooms(&self, zone: Option<&Zone>, blooms: &Blooms<'_>) -> bool {
         let of_blooms = OfBlooms { zone, blooms };
         self.matcher.necessary().may_hold(&of_blooms)
     }
@@ -361,18 +362,18 @@ impl MayHave for OfZone<'_> {
 /// What the blooms of all blocks with some traces' spans say of them; none of them says nothing.
 struct OfBlooms<'a> {
     zone: Option<&'a Zone>,
-    blooms: &'a [Bloom<'a>],
+    blooms: &'a Blooms<'a>,
 }
 
 impl MayHave for OfBlooms<'_> {
     fn attribute(&self, _: Scope, key: &str, value: &str) -> bool {
         let item = Key::new(key.as_bytes()).item(value.as_bytes());
-        self.blooms.iter().any(|bloom| bloom.may_have(item))
+        self.blooms.may_have(item)
     }
 
     fn key(&self, _: Scope, key: &str) -> bool {
         let item = Key::new(key.as_bytes()).alone();
-        self.blooms.iter().any(|bloom| bloom.may_have(item))
+        self.blooms.may_have(item)
     }
 
     fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {

@@ -6,11 +6,11 @@ use longpole_analysis::query::Needs;
 use longpole_proto::wire::decode_traces;
 use longpole_proto::{Trace, TraceId};
 
+use super::blooms::Blooms;
 use super::page::Candidate;
-use super::{BlockRef, Search, is_damage};
+use super::{BlockRef, Search};
 use crate::StorageError;
 use crate::sled::block::Block;
-use crate::sled::bloom::Bloom;
 use crate::sled::core::read_trace;
 use crate::sled::traces::{TraceBuilder, outline};
 
@@ -121,17 +121,11 @@ impl Search<'_> {
         if !self.plan.asks_blooms {
             return Ok(true);
         }
-        let mut values = Vec::new();
-        for fragment in self.snapshot.view.fragments(trace_id)? {
-            match fragment.partition.bloom(fragment.block) {
-                Ok(value) => values.push(value),
-                Err(error) if is_damage(&fragment.partition, &error) => return Ok(true),
-                Err(error) => return Err(error),
-            }
-        }
-        let blooms: Result<Vec<Bloom<'_>>, _> =
-            values.iter().map(|value| Bloom::read(value)).collect();
-        Ok(blooms.map_or(true, |blooms| self.plan.may_match_blooms(None, &blooms)))
+        let fragments = self.snapshot.view.fragments(trace_id)?;
+        let places = fragments.iter().map(|of| (of.partition.as_ref(), of.block));
+        let blooms = Blooms::new(&self.asked, places);
+        let passes = self.plan.may_match_blooms(None, &blooms);
+        blooms.finish().map(|()| passes)
     }
 
     fn verify_read(

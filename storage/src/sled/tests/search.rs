@@ -80,6 +80,59 @@ fn a_block_whose_bloom_lacks_a_value_is_not_read() {
 }
 
 #[test]
+fn a_closed_partition_is_asked_by_lanes_and_damage_loses_nothing() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = nine_blocks(dir.path());
+    let engine = store.engine().expect("open");
+    // Trace 3 has a late fragment; together they have both.
+    append_spans(&store, 3, 3, &[(2, "order", "8")]);
+    close_partition(&engine);
+    let view = engine.core.state.lock().view.clone();
+    let closed = &view.partitions()[0].partition;
+    assert!(closed.is_closed());
+    let some = |key, value| Query::some_span(attribute(key, value));
+    let both = Query::And(vec![some("user", "3"), some("order", "8")]);
+    let either = Query::Or(vec![attribute("user", "4"), attribute("user", "7")]);
+    let cases = [
+        (attribute("user", "4"), vec![4]),
+        (either, vec![7, 4]),
+        (both, vec![3]),
+        (attribute("user", "10"), vec![]),
+    ];
+    // Which tree is damaged before, and how many blocks are read for the first case. The block with
+    // the late fragment always is.
+    for (damaged, n_read) in [("", 2), ("blooms", 2), ("lanes", 10)] {
+        if !damaged.is_empty() {
+            closed.damage_tree(damaged);
+        }
+        for (query, expected) in &cases {
+            let result = store.search(&search_for(query.clone(), 10));
+            let result = result.expect("the store searches");
+            assert_eq!(&traces_of(&result), expected, "{query:?}, {damaged}");
+            assert_eq!(result.unseen, Unseen::default());
+            assert_eq!(result.matched, Matched::Exactly(expected.len() as u64));
+        }
+        let result = store.search(&search_for(cases[0].0.clone(), 10));
+        let scanned = result.expect("the store searches").scanned;
+        assert_eq!(scanned.blocks_read, n_read, "{damaged}");
+    }
+}
+
+#[test]
+fn of_damaged_lanes_the_blocks_own_blooms_tell() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = nine_blocks(dir.path());
+    close_partition(&store.engine().expect("open"));
+    let view = store.engine().expect("open").core.state.lock().view.clone();
+    view.partitions()[0].partition.damage_tree("lanes");
+    let result = store.search(&search_for(attribute("user", "4"), 10));
+    let result = result.expect("the store searches");
+    assert_eq!((traces_of(&result), result.complete), (vec![4], true));
+    let scanned = result.scanned;
+    assert_eq!((scanned.blocks_read, scanned.blocks_skipped), (1, 8));
+}
+
+#[test]
 fn what_heads_labels_and_summaries_decide_is_not_decoded() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = nine_blocks(dir.path());
