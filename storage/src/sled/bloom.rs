@@ -8,8 +8,10 @@
 //! What never changes, because blooms are kept on disk: an item's hash is XXH3-64 of the value, with
 //! XXH3-64 of the key (seed 0) as its seed. The item of a key alone has the byte 255 for a value.
 
+use longpole_analysis::query::canonical_texts;
 use twox_hash::XxHash3_64;
 
+use super::block::Value;
 use crate::StorageError;
 
 /// The least bits for each item. The lanes are rounded up, so that there are up to half as many more: one
@@ -80,6 +82,24 @@ impl Item {
     fn bits(self) -> [u32; 8] {
         let low = u32::try_from(self.0 & u64::from(u32::MAX)).expect("half of 64 bits");
         SALTS.map(|salt| 1 << (low.wrapping_mul(salt) >> 27))
+    }
+}
+
+/// Calls `each` with the items of a key and some of its values.
+pub(super) fn items_of(
+    key: &str,
+    values: &mut dyn Iterator<Item = Value<'_>>,
+    each: &mut dyn FnMut(Item),
+) {
+    let key = Key::new(key.as_bytes());
+    each(key.alone());
+    for value in values {
+        match value {
+            Value::Text(text) => each(key.item(text.as_bytes())),
+            Value::Any(value) => {
+                canonical_texts(&value, |text| each(key.item(text.as_bytes())));
+            }
+        }
     }
 }
 

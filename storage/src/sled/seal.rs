@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use longpole_analysis::query::canonical_texts;
 use longpole_analysis::{Analysis, PEER_KEYS};
 use longpole_proto::trace::TraceParts;
 use longpole_proto::wire::SpanSlice;
@@ -18,8 +17,8 @@ use longpole_proto::{Scope, Span, Trace, TraceId, UnixNanos};
 use parking_lot::Mutex;
 
 use self::groups::Groups;
-use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts, Value};
-use super::bloom::{Bloom, Key};
+use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts};
+use super::bloom::{self, Bloom};
 use super::core::{Batch, Core};
 use super::digest::DigestBuilder;
 use super::entry::{self, Made, cut};
@@ -398,16 +397,7 @@ fn entry_of(tools: &mut Tools, live: &LiveTrace) -> Made {
 fn bloom_of(builder: &BlockBuilder) -> Vec<u8> {
     let mut bloom = Bloom::builder();
     builder.attributes(&mut |key, values| {
-        let key = Key::new(key.as_bytes());
-        bloom.insert(key.alone());
-        for value in values {
-            match value {
-                Value::Text(text) => bloom.insert(key.item(text.as_bytes())),
-                Value::Any(value) => {
-                    canonical_texts(&value, |text| bloom.insert(key.item(text.as_bytes())));
-                }
-            }
-        }
+        bloom::items_of(key, values, &mut |item| bloom.insert(item));
     });
     bloom.finish()
 }

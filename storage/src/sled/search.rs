@@ -203,8 +203,7 @@ impl Search<'_> {
     /// Whether a trace may match that is in this block only.
     fn bloom_passes(&self, of: &BlockRef<'_>) -> Result<bool, StorageError> {
         let blooms = Blooms::new(&self.asked, [(of.partition.as_ref(), of.block)]);
-        let passes = self.plan.may_match_blooms(Some(of.zone), &blooms);
-        blooms.finish().map(|()| passes)
+        blooms.may_match(&self.plan, Some(of.zone))
     }
 
     /// Takes a trace in if it matches; gives it back when it must be decoded to know.

@@ -7,8 +7,8 @@ use longpole_proto::wire::reader::Reader;
 use longpole_proto::wire::{decode_attribute, decode_value};
 use longpole_proto::{Attribute, AttributeValue};
 
-use super::BlockBuilder;
 use super::shape::Part;
+use super::{Block, BlockBuilder, Damage};
 
 /// An attribute's value.
 pub(crate) enum Value<'a> {
@@ -26,22 +26,53 @@ impl BlockBuilder {
         each: &mut dyn FnMut(&str, &mut dyn Iterator<Item = Value<'_>>),
     ) {
         for column in self.columns() {
-            let values = column.values.iter();
-            match column.part {
-                Part::SpanAttribute | Part::EventAttribute => {
-                    let key: Cow<'_, str> = String::from_utf8_lossy(&column.key);
-                    each(&key, &mut values.map(value));
-                }
-                Part::SpanField(_) | Part::Message => {
-                    values.for_each(|fields| span(fields, each));
-                }
-                Part::EventField(_) => values.for_each(|fields| nested(fields, 3, each)),
-            }
+            of_column(column.part, &column.key, &mut column.values.iter(), each);
         }
-        let mut seen = HashSet::new();
-        for resource in self.resources().filter(|resource| seen.insert(*resource)) {
-            nested_in(resource, 1, 1, each);
+        of_resources(self.resources(), each);
+    }
+}
+
+impl Block<'_> {
+    /// Calls `each` with what [`BlockBuilder::attributes`] did before the block was written.
+    ///
+    /// # Errors
+    /// When the bytes are not a block as it was written.
+    pub(crate) fn attributes(
+        &self,
+        each: &mut dyn FnMut(&str, &mut dyn Iterator<Item = Value<'_>>),
+    ) -> Result<(), Damage> {
+        let resources =
+            self.columns(&mut |part, key, values| of_column(part, key, values, each))?;
+        of_resources(resources.into_iter(), each);
+        Ok(())
+    }
+}
+
+fn of_column(
+    part: Part,
+    key: &[u8],
+    values: &mut dyn Iterator<Item = &[u8]>,
+    each: &mut dyn FnMut(&str, &mut dyn Iterator<Item = Value<'_>>),
+) {
+    match part {
+        Part::SpanAttribute | Part::EventAttribute => {
+            let key: Cow<'_, str> = String::from_utf8_lossy(key);
+            each(&key, &mut values.map(value));
         }
+        Part::SpanField(_) | Part::Message => {
+            values.for_each(|fields| span(fields, each));
+        }
+        Part::EventField(_) => values.for_each(|fields| nested(fields, 3, each)),
+    }
+}
+
+fn of_resources<'a>(
+    resources: impl Iterator<Item = &'a [u8]>,
+    each: &mut dyn FnMut(&str, &mut dyn Iterator<Item = Value<'_>>),
+) {
+    let mut seen = HashSet::new();
+    for resource in resources.filter(|resource| seen.insert(*resource)) {
+        nested_in(resource, 1, 1, each);
     }
 }
 
@@ -133,6 +164,14 @@ mod tests {
         builder.attributes(&mut |key, values| {
             found.extend(values.map(|value| (key.to_owned(), text(&value))));
         });
+        let mut read_back = BTreeSet::new();
+        let bytes = builder.finish();
+        let block = Block::open(&bytes).expect("a block");
+        let read = block.attributes(&mut |key, values| {
+            read_back.extend(values.map(|value| (key.to_owned(), text(&value))));
+        });
+        read.expect("a block");
+        assert_eq!(read_back, found);
         found
     }
 

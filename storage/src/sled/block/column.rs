@@ -222,6 +222,15 @@ impl<'a> Column<'a> {
         })
     }
 
+    /// The values, in order of first appearance.
+    pub(super) fn values(&self) -> impl Iterator<Item = &'a [u8]> {
+        let ends = self.ends.iter().map(|&end| end as usize);
+        let begins = std::iter::once(0).chain(ends.clone());
+        begins
+            .zip(ends)
+            .map(|(begin, end)| &self.values[begin..end])
+    }
+
     fn row(&self, at: usize) -> u32 {
         let mut bytes = [0; 4];
         for (plane, byte) in bytes.iter_mut().enumerate().take(self.width.bytes()) {

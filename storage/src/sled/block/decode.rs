@@ -21,6 +21,9 @@ pub(crate) struct Fragment {
     first_span: usize,
 }
 
+/// Takes what a column holds, its key, and its distinct values.
+pub(super) type OfColumn<'f> = dyn FnMut(Part, &[u8], &mut dyn Iterator<Item = &[u8]>) + 'f;
+
 /// A block whose bytes were checked; parts are decompressed when they are needed.
 pub(crate) struct Block<'a> {
     packed: [(usize, &'a [u8]); N_PARTS],
@@ -109,6 +112,42 @@ impl<'a> Block<'a> {
             .collect();
         let trace_ids = wanted.iter().map(|fragment| fragment.trace_id);
         Ok(trace_ids.zip(self.traces(&wanted)?).collect())
+    }
+
+    /// How many columns it has: at least one for each name of an attribute.
+    ///
+    /// # Errors
+    /// When the bytes are not a block as it was written.
+    pub(crate) fn n_columns(&self) -> Result<usize, Damage> {
+        let mut index = Cursor::new(&self.index[self.dictionaries..]);
+        dictionary(&mut index)?;
+        dictionary(&mut index)?;
+        index.count()
+    }
+
+    /// Calls `of_column` with each column; gives the own fields of the `ResourceSpans` of each group.
+    ///
+    /// # Errors
+    /// When the bytes are not a block as it was written.
+    pub(super) fn columns(&self, of_column: &mut OfColumn<'_>) -> Result<Vec<&[u8]>, Damage> {
+        let rows = unpack(self.packed[3])?;
+        let values = unpack(self.packed[4])?;
+        let mut index = Cursor::new(&self.index[self.dictionaries..]);
+        let groups = dictionary(&mut index)?;
+        let n_shapes = dictionary(&mut index)?.len();
+        let n_columns = index.count()?;
+        let mut rows = Cursor::new(&rows);
+        for below in [n_shapes, groups.len(), usize::MAX] {
+            row_numbers(&mut rows, below)?;
+        }
+        let mut values = Cursor::new(&values);
+        for _ in 0..n_columns {
+            let (part, key) = (Part::read(&mut index)?, prefixed(&mut index)?);
+            let column = Column::read(&mut values, &mut rows)?;
+            of_column(part, key, &mut column.values());
+        }
+        let resources = groups.into_iter().map(|group| Ok(split_group(group)?.0));
+        resources.collect()
     }
 
     /// The spans of some of its fragments, each as an OTLP `TracesData` message.

@@ -4,9 +4,10 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use super::is_damage;
+use super::plan::Plan;
 use crate::StorageError;
 use crate::sled::bloom::{Bloom, Item};
-use crate::sled::partition::{Answers, GROUP_BLOCKS, Partition};
+use crate::sled::partition::{Answers, GROUP_BLOCKS, Partition, Zone};
 
 /// How many answers are remembered: some megabytes of them.
 const ANSWERS_MAX: usize = 1 << 15;
@@ -53,7 +54,7 @@ impl<'a> Blooms<'a> {
     }
 
     /// Whether one of them may have an item. What no bloom says the blocks themselves tell.
-    pub(super) fn may_have(&self, item: Item) -> bool {
+    fn may_have(&self, item: Item) -> bool {
         let mut blocks = self.blocks.iter();
         blocks.any(|of| match self.asked.ask(of, item) {
             Ok(may_have) => may_have,
@@ -65,12 +66,13 @@ impl<'a> Blooms<'a> {
         })
     }
 
-    /// Says whether all could be asked.
+    /// Whether traces with no other attributes may match.
     ///
     /// # Errors
     /// When reading failed, not for damage.
-    pub(super) fn finish(self) -> Result<(), StorageError> {
-        self.failed.into_inner().map_or(Ok(()), Err)
+    pub(super) fn may_match(self, plan: &Plan, zone: Option<&Zone>) -> Result<bool, StorageError> {
+        let may_match = plan.may_match_items(zone, &|item| self.may_have(item));
+        self.failed.into_inner().map_or(Ok(may_match), Err)
     }
 }
 

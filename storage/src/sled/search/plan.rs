@@ -6,8 +6,7 @@ use longpole_analysis::query::{
     SpanField,
 };
 
-use super::blooms::Blooms;
-use crate::sled::bloom::Key;
+use crate::sled::bloom::{Item, Key};
 use crate::sled::entry::{self, Head, LIMITS, Labels, Names};
 use crate::sled::partition::{Numbers, Partition, Zone};
 use crate::{Order, SearchRequest, StorageError};
@@ -202,10 +201,14 @@ impl Plan {
         }
     }
 
-    /// Whether traces may match of which the blooms of these blocks have all attributes.
-    pub(super) fn may_match_blooms(&self, zone: Option<&Zone>, blooms: &Blooms<'_>) -> bool {
-        let of_blooms = OfBlooms { zone, blooms };
-        self.matcher.necessary().may_hold(&of_blooms)
+    /// Whether traces may match that have no attributes but those of which this says so.
+    pub(super) fn may_match_items(
+        &self,
+        zone: Option<&Zone>,
+        may_have: &dyn Fn(Item) -> bool,
+    ) -> bool {
+        let of_items = OfItems { zone, may_have };
+        self.matcher.necessary().may_hold(&of_items)
     }
 
     /// What an entry says of its trace.
@@ -359,21 +362,21 @@ impl MayHave for OfZone<'_> {
     }
 }
 
-/// What the blooms of all blocks with some traces' spans say of them; none of them says nothing.
-struct OfBlooms<'a> {
+/// What is known of some traces by the attributes of the blocks with all their spans.
+struct OfItems<'a> {
     zone: Option<&'a Zone>,
-    blooms: &'a Blooms<'a>,
+    may_have: &'a dyn Fn(Item) -> bool,
 }
 
-impl MayHave for OfBlooms<'_> {
+impl MayHave for OfItems<'_> {
     fn attribute(&self, _: Scope, key: &str, value: &str) -> bool {
         let item = Key::new(key.as_bytes()).item(value.as_bytes());
-        self.blooms.may_have(item)
+        (self.may_have)(item)
     }
 
     fn key(&self, _: Scope, key: &str) -> bool {
         let item = Key::new(key.as_bytes()).alone();
-        self.blooms.may_have(item)
+        (self.may_have)(item)
     }
 
     fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use longpole_analysis::query::Needs;
 use longpole_proto::wire::decode_traces;
 use longpole_proto::{Trace, TraceId};
@@ -10,9 +12,16 @@ use super::blooms::Blooms;
 use super::page::Candidate;
 use super::{BlockRef, Search};
 use crate::StorageError;
-use crate::sled::block::Block;
+use crate::sled::block::{Block, Damage};
+use crate::sled::bloom;
 use crate::sled::core::read_trace;
 use crate::sled::traces::{TraceBuilder, outline};
+
+/// Of a block with more, some sender's names are without number: its values take long themselves.
+const N_COLUMNS_MAX: usize = 4_096;
+
+/// So many traces take longer to decode than the values of a block do.
+const N_WANTED_MANY: usize = 32;
 
 impl Search<'_> {
     /// Takes in those of the traces in memory that match.
@@ -85,7 +94,8 @@ impl Search<'_> {
         wants
     }
 
-    /// The spans of those candidates that are in this block only; `None` when it cannot be read.
+    /// The spans of those candidates that are in this block only; `None` when none of them matches, or
+    /// it cannot be read.
     fn decode_block(
         &mut self,
         of: &BlockRef<'_>,
@@ -104,16 +114,37 @@ impl Search<'_> {
         let Some(bytes) = self.unless_damaged(of.partition, read)? else {
             return Ok(None);
         };
-        let decoded = Block::open(&bytes)
-            .and_then(|block| block.traces_of(|trace_id| wanted.binary_search(&trace_id).is_ok()));
+        let decoded = Block::open(&bytes).and_then(|block| {
+            if wanted.len() >= N_WANTED_MANY && !self.may_match_attributes(of, &block)? {
+                return Ok(None);
+            }
+            let traces = block.traces_of(|trace_id| wanted.binary_search(&trace_id).is_ok())?;
+            Ok(Some(traces.into_iter().collect()))
+        });
         match decoded {
-            Ok(decoded) => Ok(Some(decoded.into_iter().collect())),
+            Ok(decoded) => Ok(decoded),
             Err(error) => {
                 tracing::warn!(%error, block = of.block, "a block cannot be read");
                 self.unseen.n_unreadable += 1;
                 Ok(None)
             }
         }
+    }
+
+    /// Whether a trace may match that is in this block only, as far as the attributes tell that it has.
+    /// A bloom lets some values pass that no span has.
+    fn may_match_attributes(&self, of: &BlockRef<'_>, block: &Block<'_>) -> Result<bool, Damage> {
+        if !self.plan.asks_blooms || block.n_columns()? > N_COLUMNS_MAX {
+            return Ok(true);
+        }
+        let mut items = HashSet::with_hasher(RandomState::default());
+        block.attributes(&mut |key, values| {
+            bloom::items_of(key, values, &mut |item| {
+                items.insert(item);
+            });
+        })?;
+        let may_have = |item| items.contains(&item);
+        Ok(self.plan.may_match_items(Some(of.zone), &may_have))
     }
 
     /// Whether a trace may match as far as the blooms of its blocks tell together.
@@ -123,9 +154,7 @@ impl Search<'_> {
         }
         let fragments = self.snapshot.view.fragments(trace_id)?;
         let places = fragments.iter().map(|of| (of.partition.as_ref(), of.block));
-        let blooms = Blooms::new(&self.asked, places);
-        let passes = self.plan.may_match_blooms(None, &blooms);
-        blooms.finish().map(|()| passes)
+        Blooms::new(&self.asked, places).may_match(&self.plan, None)
     }
 
     fn verify_read(

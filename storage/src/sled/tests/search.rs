@@ -119,6 +119,26 @@ fn a_closed_partition_is_asked_by_lanes_and_damage_loses_nothing() {
 }
 
 #[test]
+fn a_block_without_the_value_is_not_decoded_whatever_its_bloom_lets_pass() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
+    for trace in 1..=40 {
+        append_spans(&store, trace, 5, &[(1, "user", &trace.to_string())]);
+    }
+    let engine = store.engine().expect("open");
+    seal_all(&engine);
+    let view = engine.core.state.lock().view.clone();
+    // Everything passes it.
+    view.partitions()[0].partition.damage_tree("blooms");
+    for (user, expected, n_verified) in [("7", vec![7], 40), ("70", vec![], 0)] {
+        let result = store.search(&search_for(attribute("user", user), 5));
+        let result = result.expect("the store searches");
+        assert_eq!((traces_of(&result), result.complete), (expected, true));
+        assert_eq!(result.scanned.traces_verified, n_verified, "user {user}");
+    }
+}
+
+#[test]
 fn of_damaged_lanes_the_blocks_own_blooms_tell() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = nine_blocks(dir.path());
