@@ -86,9 +86,10 @@ impl Slot {
         } = &self.plan;
         let pause_max = settings.reopen_pause * 2_u32.pow(DOUBLINGS_MAX);
         let mut n_attempts = 0;
-        let mut opened = settings.clock.elapsed();
+        let mut opened = None;
         while alarm.wait() {
-            if settings.clock.elapsed().saturating_sub(opened) > pause_max {
+            let held = opened.map(|opened| settings.clock.elapsed().saturating_sub(opened));
+            if held.is_none_or(|held| held > pause_max) {
                 n_attempts = 0;
             }
             loop {
@@ -105,7 +106,7 @@ impl Slot {
                     Err(error) => tracing::error!(%error, "the store could not be opened anew"),
                 }
             }
-            opened = settings.clock.elapsed();
+            opened = Some(settings.clock.elapsed());
         }
     }
 

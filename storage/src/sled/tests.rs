@@ -45,16 +45,32 @@ fn open_with(dir: &Path, disk: &FaultyDisk, change: impl FnOnce(&mut Settings)) 
 /// Appends a span with the number `n` and waits for the answer.
 fn append(store: &SledStore, n: u64, text: &str) -> Result<u64, StorageError> {
     let span = SpanBuilder::new(n, "work").attribute("text", text);
-    let resource_spans = to_messages(&parts_of([span]), trace_id());
+    send(store, request_of(trace_id(), [span]), UnixNanos(n))
+}
+
+/// A request with spans of a trace.
+fn request_of(trace_id: TraceId, spans: impl IntoIterator<Item = SpanBuilder>) -> ExportRequest {
+    let resource_spans = to_messages(&parts_of(spans), trace_id);
     let bytes = TracesData { resource_spans }.encode_to_vec();
-    let request = ExportRequest::parse(bytes.into()).expect("an export request");
+    ExportRequest::parse(bytes.into()).expect("an export request")
+}
+
+/// Appends a request, waits for the answer, and says how many spans were taken.
+fn send(
+    store: &SledStore,
+    request: ExportRequest,
+    received: UnixNanos,
+) -> Result<u64, StorageError> {
     let (sender, answer) = mpsc::sync_channel(1);
     let done = move |result: Result<_, _>| sender.send(result).expect("the test waits");
-    store.append(request, UnixNanos(n), Box::new(done));
-    answer
-        .recv()
-        .expect("every append is answered")
-        .map(|appended: crate::Appended| appended.n_spans)
+    store.append(request, received, Box::new(done));
+    let answer = answer.recv().expect("every append is answered");
+    answer.map(|appended: crate::Appended| appended.n_spans)
+}
+
+/// The time it is for a store.
+fn now(store: &SledStore) -> UnixNanos {
+    store.engine().expect("open").core.settings.clock.now()
 }
 
 fn n_spans(store: &SledStore) -> u64 {
@@ -134,19 +150,11 @@ fn at_rest(dir: &Path, disk: &FaultyDisk) -> (SledStore, Arc<ManualClock>) {
 fn request(trace: u8, span: u64, text: &str) -> ExportRequest {
     let trace_id = TraceId::new([trace; 16]).expect("not zero");
     let span = SpanBuilder::new(span, "work").attribute("text", text);
-    let resource_spans = to_messages(&parts_of([span]), trace_id);
-    let bytes = TracesData { resource_spans }.encode_to_vec();
-    ExportRequest::parse(bytes.into()).expect("an export request")
+    request_of(trace_id, [span])
 }
 
 fn append_to(store: &SledStore, trace: u8, span: u64, received: UnixNanos) {
-    let (sender, answer) = mpsc::sync_channel(1);
-    let done = move |result: Result<_, _>| sender.send(result).expect("the test waits");
-    store.append(request(trace, span, "text"), received, Box::new(done));
-    answer
-        .recv()
-        .expect("every append is answered")
-        .expect("acknowledged");
+    send(store, request(trace, span, "text"), received).expect("acknowledged");
 }
 
 fn n_of(store: &SledStore, trace: u8) -> usize {

@@ -273,6 +273,12 @@ impl<'a> Rows<'_, 'a> {
 
     /// The next row's value.
     pub(super) fn next(&mut self) -> Result<&'a [u8], Damage> {
+        let number = self.next_number()?;
+        Ok(&self.column.values[range(&self.column.ends, number)])
+    }
+
+    /// The number of the next row's value, counted in order of first appearance.
+    pub(super) fn next_number(&mut self) -> Result<u32, Damage> {
         if self.at >= self.column.n_rows {
             return Err(Damage("a column has fewer rows than spans need"));
         }
@@ -287,7 +293,6 @@ impl<'a> Rows<'_, 'a> {
         if number >= self.column.ends.len() {
             return Err(Damage("a row names no value"));
         }
-        let number = u32::try_from(number).map_err(|_| Damage("a row names no value"))?;
-        Ok(&self.column.values[range(&self.column.ends, number)])
+        u32::try_from(number).map_err(|_| Damage("a row names no value"))
     }
 }

@@ -21,8 +21,8 @@ pub(crate) struct Fragment {
     first_span: usize,
 }
 
-/// Takes what a column holds, its key, and its distinct values.
-pub(super) type OfColumn<'f> = dyn FnMut(Part, &[u8], &mut dyn Iterator<Item = &[u8]>) + 'f;
+/// Takes what a column holds, its key, and one of its values; gives the value's marks.
+pub(super) type OfValue<'f> = dyn FnMut(Part, &[u8], &[u8]) -> u64 + 'f;
 
 /// A block whose bytes were checked; parts are decompressed when they are needed.
 pub(crate) struct Block<'a> {
@@ -125,29 +125,70 @@ impl<'a> Block<'a> {
         index.count()
     }
 
-    /// Calls `of_column` with each column; gives the own fields of the `ResourceSpans` of each group.
+    /// For each of its fragments the marks that `of_value` gives the values of its spans, by column, and
+    /// `of_resource` the own fields of their `ResourceSpans`: all together. Each distinct value is
+    /// looked at once; nothing is put together from them.
     ///
     /// # Errors
     /// When the bytes are not a block as it was written.
-    pub(super) fn columns(&self, of_column: &mut OfColumn<'_>) -> Result<Vec<&[u8]>, Damage> {
+    pub(super) fn marks(
+        &self,
+        of_value: &mut OfValue<'_>,
+        of_resource: &mut dyn FnMut(&[u8]) -> u64,
+    ) -> Result<Vec<u64>, Damage> {
         let rows = unpack(self.packed[3])?;
         let values = unpack(self.packed[4])?;
         let mut index = Cursor::new(&self.index[self.dictionaries..]);
         let groups = dictionary(&mut index)?;
-        let n_shapes = dictionary(&mut index)?.len();
+        let shapes = dictionary(&mut index)?;
         let n_columns = index.count()?;
+        let shapes = shapes.into_iter().map(|shape| steps(shape, n_columns));
+        let shapes = shapes.collect::<Result<Vec<_>, Damage>>()?;
         let mut rows = Cursor::new(&rows);
-        for below in [n_shapes, groups.len(), usize::MAX] {
-            row_numbers(&mut rows, below)?;
+        let shape_rows = row_numbers(&mut rows, shapes.len())?;
+        let group_rows = row_numbers(&mut rows, groups.len())?;
+        row_numbers(&mut rows, usize::MAX)?;
+        if shape_rows.len() != self.n_spans || group_rows.len() != self.n_spans {
+            return Err(Damage("its spans have no shape or group"));
         }
+        let of_groups = groups.into_iter();
+        let of_groups = of_groups.map(|group| Ok(of_resource(split_group(group)?.0)));
+        let of_groups = of_groups.collect::<Result<Vec<u64>, Damage>>()?;
+        let spans = |fragment: &Fragment| {
+            let first = fragment.first_span;
+            first..first + fragment.n_spans
+        };
+        let of_fragment = |fragment| {
+            let rows = group_rows[spans(fragment)].iter();
+            rows.fold(0, |marks, &group| marks | of_groups[group as usize])
+        };
+        let mut marks: Vec<u64> = self.fragments.iter().map(of_fragment).collect();
         let mut values = Cursor::new(&values);
-        for _ in 0..n_columns {
+        for number in 0..n_columns {
             let (part, key) = (Part::read(&mut index)?, prefixed(&mut index)?);
             let column = Column::read(&mut values, &mut rows)?;
-            of_column(part, key, &mut column.values());
+            let of_values: Vec<u64> = column
+                .values()
+                .map(|value| of_value(part, key, value))
+                .collect();
+            if of_values.iter().all(|&marks| marks == 0) {
+                continue;
+            }
+            let uses = |steps: &Vec<Step>| {
+                let columns = steps.iter().map(|step| step.column());
+                columns.filter(|&column| column == Some(number)).count()
+            };
+            let uses: Vec<usize> = shapes.iter().map(uses).collect();
+            let mut rows = column.rows_from(0)?;
+            for (fragment, marks) in self.fragments.iter().zip(&mut marks) {
+                for &shape in &shape_rows[spans(fragment)] {
+                    for _ in 0..uses[shape as usize] {
+                        *marks |= of_values[rows.next_number()? as usize];
+                    }
+                }
+            }
         }
-        let resources = groups.into_iter().map(|group| Ok(split_group(group)?.0));
-        resources.collect()
+        Ok(marks)
     }
 
     /// The spans of some of its fragments, each as an OTLP `TracesData` message.

@@ -201,6 +201,13 @@ impl Plan {
         }
     }
 
+    /// The items that [`Self::may_match_items`] asks for.
+    pub(super) fn items(&self) -> Vec<Item> {
+        let mut items = Vec::new();
+        add_items(self.matcher.necessary(), &mut items);
+        items
+    }
+
     /// Whether traces may match that have no attributes but those of which this says so.
     pub(super) fn may_match_items(
         &self,
@@ -264,6 +271,25 @@ fn flatten<'a>(query: &'a Query, conjuncts: &mut Vec<&'a Query>) {
     match query {
         Query::And(queries) => queries.iter().for_each(|query| flatten(query, conjuncts)),
         query => conjuncts.push(query),
+    }
+}
+
+/// Adds the items of all attributes. Recurses as deep as the query, which is bounded.
+fn add_items(necessary: &Necessary, items: &mut Vec<Item>) {
+    match necessary {
+        Necessary::All(parts) | Necessary::Any(parts) => {
+            for part in parts {
+                add_items(part, items);
+            }
+        }
+        Necessary::Attribute { keys, value, .. } => {
+            let keys = keys.iter().map(|key| Key::new(key.as_bytes()));
+            items.extend(keys.map(|key| key.item(value.as_bytes())));
+        }
+        Necessary::Key { keys, .. } => {
+            items.extend(keys.iter().map(|key| Key::new(key.as_bytes()).alone()));
+        }
+        _ => {}
     }
 }
 

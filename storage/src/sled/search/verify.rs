@@ -1,9 +1,7 @@
 //! Decodes traces of which their summaries do not say whether they match.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use foldhash::fast::RandomState;
-use hashbrown::HashSet;
 use longpole_analysis::query::Needs;
 use longpole_proto::wire::decode_traces;
 use longpole_proto::{Trace, TraceId};
@@ -22,6 +20,9 @@ const N_COLUMNS_MAX: usize = 4_096;
 
 /// So many traces take longer to decode than the values of a block do.
 const N_WANTED_MANY: usize = 32;
+
+/// The spans of traces, or nothing of those that do not match.
+type Decoded = HashMap<TraceId, Option<Vec<u8>>>;
 
 impl Search<'_> {
     /// Takes in those of the traces in memory that match.
@@ -77,7 +78,8 @@ impl Search<'_> {
                 }
             } else if let Some(decoded) = &mut decoded {
                 match decoded.remove(&trace_id) {
-                    Some(spans) => self.verify(candidate, &spans),
+                    Some(Some(spans)) => self.verify(candidate, &spans),
+                    Some(None) => {}
                     None => self.unseen.n_unreadable += 1,
                 }
             }
@@ -94,13 +96,13 @@ impl Search<'_> {
         wants
     }
 
-    /// The spans of those candidates that are in this block only; `None` when none of them matches, or
-    /// it cannot be read.
+    /// The spans of those candidates that are in this block only, or nothing of those that do not match;
+    /// `None` when it cannot be read.
     fn decode_block(
         &mut self,
         of: &BlockRef<'_>,
         open: &[Candidate],
-    ) -> Result<Option<HashMap<TraceId, Vec<u8>>>, StorageError> {
+    ) -> Result<Option<Decoded>, StorageError> {
         let mut wanted: Vec<TraceId> = open
             .iter()
             .map(|candidate| candidate.position.trace_id())
@@ -115,14 +117,21 @@ impl Search<'_> {
             return Ok(None);
         };
         let decoded = Block::open(&bytes).and_then(|block| {
-            if wanted.len() >= N_WANTED_MANY && !self.may_match_attributes(of, &block)? {
-                return Ok(None);
+            let mut decoded = HashMap::new();
+            if wanted.len() >= N_WANTED_MANY {
+                let ruled_out = self.ruled_out(of, &block)?;
+                wanted.retain(|trace_id| !ruled_out.contains(trace_id));
+                decoded.extend(ruled_out.into_iter().map(|trace_id| (trace_id, None)));
             }
-            let traces = block.traces_of(|trace_id| wanted.binary_search(&trace_id).is_ok())?;
-            Ok(Some(traces.into_iter().collect()))
+            if !wanted.is_empty() {
+                let traces = block.traces_of(|trace_id| wanted.binary_search(&trace_id).is_ok())?;
+                let traces = traces.into_iter();
+                decoded.extend(traces.map(|(trace_id, spans)| (trace_id, Some(spans))));
+            }
+            Ok(decoded)
         });
         match decoded {
-            Ok(decoded) => Ok(decoded),
+            Ok(decoded) => Ok(Some(decoded)),
             Err(error) => {
                 tracing::warn!(%error, block = of.block, "a block cannot be read");
                 self.unseen.n_unreadable += 1;
@@ -131,20 +140,29 @@ impl Search<'_> {
         }
     }
 
-    /// Whether a trace may match that is in this block only, as far as the attributes tell that it has.
-    /// A bloom lets some values pass that no span has.
-    fn may_match_attributes(&self, of: &BlockRef<'_>, block: &Block<'_>) -> Result<bool, Damage> {
-        if !self.plan.asks_blooms || block.n_columns()? > N_COLUMNS_MAX {
-            return Ok(true);
+    /// The traces that, if they are in this block only, do not match as far as their attributes tell. A
+    /// bloom lets some values pass that no span has, and of those that some span has not whose.
+    fn ruled_out(&self, of: &BlockRef<'_>, block: &Block<'_>) -> Result<HashSet<TraceId>, Damage> {
+        let asked = self.plan.items();
+        if asked.is_empty() || asked.len() > 64 || block.n_columns()? > N_COLUMNS_MAX {
+            return Ok(HashSet::new());
         }
-        let mut items = HashSet::with_hasher(RandomState::default());
-        block.attributes(&mut |key, values| {
+        let bit_of = |item| asked.iter().position(|&asked| asked == item);
+        let marks = block.attribute_marks(&mut |key, values| {
+            let mut marks = 0_u64;
             bloom::items_of(key, values, &mut |item| {
-                items.insert(item);
+                marks |= bit_of(item).map_or(0, |bit| 1 << bit);
             });
+            marks
         })?;
-        let may_have = |item| items.contains(&item);
-        Ok(self.plan.may_match_items(Some(of.zone), &may_have))
+        let does_not_match = |marks: u64| {
+            // What was not asked for nobody knows.
+            let may_have = |item| bit_of(item).is_none_or(|bit| marks >> bit & 1 == 1);
+            !self.plan.may_match_items(Some(of.zone), &may_have)
+        };
+        let fragments = block.fragments().iter().zip(marks);
+        let ruled_out = fragments.filter(|&(_, marks)| does_not_match(marks));
+        Ok(ruled_out.map(|(fragment, _)| fragment.trace_id).collect())
     }
 
     /// Whether a trace may match as far as the blooms of its blocks tell together.

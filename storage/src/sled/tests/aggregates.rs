@@ -76,15 +76,7 @@ fn id_of(trace: u8) -> TraceId {
 }
 
 fn append_spans(store: &SledStore, trace: u8, spans: impl IntoIterator<Item = SpanBuilder>) {
-    let resource_spans = to_messages(&parts_of(spans), id_of(trace));
-    let bytes = TracesData { resource_spans }.encode_to_vec();
-    let request = ExportRequest::parse(bytes.into()).expect("an export request");
-    let received = store.engine().expect("open").core.settings.clock.now();
-    let (sender, answer) = mpsc::sync_channel(1);
-    let done = move |result: Result<_, _>| sender.send(result).expect("the test waits");
-    store.append(request, received, Box::new(done));
-    let answer = answer.recv().expect("every append is answered");
-    answer.expect("acknowledged");
+    send(store, request_of(id_of(trace), spans), now(store)).expect("acknowledged");
 }
 
 /// What cells are told apart by: the minute, then what counts there, by names.

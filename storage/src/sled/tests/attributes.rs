@@ -41,14 +41,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 fn append_span(store: &SledStore, trace: u8, span: SpanBuilder) {
     let trace_id = TraceId::new([trace; 16]).expect("not zero");
-    let resource_spans = to_messages(&parts_of([span]), trace_id);
-    let bytes = TracesData { resource_spans }.encode_to_vec();
-    let request = ExportRequest::parse(bytes.into()).expect("an export request");
-    let (sender, answer) = mpsc::sync_channel(1);
-    let done = move |result: Result<_, _>| sender.send(result).expect("the test waits");
-    store.append(request, UnixNanos(1), Box::new(done));
-    let answer = answer.recv().expect("every append is answered");
-    answer.expect("acknowledged");
+    send(store, request_of(trace_id, [span]), UnixNanos(1)).expect("acknowledged");
 }
 
 fn names(store: &SledStore, prefix: &str, limit: usize) -> MostFrequent {

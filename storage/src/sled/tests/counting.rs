@@ -40,15 +40,7 @@ fn append(store: &SledStore, trace: u8, span: u64, service: &str, ms: u64) {
     let span = SpanBuilder::new(span, "work")
         .service(service)
         .at(ms, 2 * ms);
-    let resource_spans = to_messages(&parts_of([span]), trace_id);
-    let bytes = TracesData { resource_spans }.encode_to_vec();
-    let request = ExportRequest::parse(bytes.into()).expect("an export request");
-    let (sender, answer) = mpsc::sync_channel(1);
-    let done = move |result: Result<_, _>| sender.send(result).expect("the test waits");
-    let received = store.engine().expect("open").core.settings.clock.now();
-    store.append(request, received, Box::new(done));
-    let answer = answer.recv().expect("every append is answered");
-    answer.expect("acknowledged");
+    send(store, request_of(trace_id, [span]), now(store)).expect("acknowledged");
 }
 
 fn requests() -> Vec<SearchRequest> {

@@ -107,13 +107,8 @@ impl Story {
                     .at(u64::from(trace), u64::from(trace) + ms);
                 let span = span.attribute("text", "text");
                 let span = if ms % 2 == 0 { span.error("") } else { span };
-                let resource_spans = to_messages(&parts_of([span]), trace_id);
-                let bytes = TracesData { resource_spans }.encode_to_vec();
-                let request = ExportRequest::parse(bytes.into()).expect("an export request");
-                let (sender, answer) = mpsc::sync_channel(1);
-                let done = move |result: Result<_, _>| sender.send(result).expect("the test waits");
-                self.store.append(request, self.clock.now(), Box::new(done));
-                match answer.recv().expect("every append is answered") {
+                let request = request_of(trace_id, [span]);
+                match send(&self.store, request, self.clock.now()) {
                     Ok(_) | Err(StorageError::Full { .. }) => {}
                     Err(error) => panic!("{error}"),
                 }

@@ -31,13 +31,7 @@ fn append_random(store: &SledStore, n: u64) -> Result<(), StorageError> {
     let text: String = random.take(32 << 10).collect();
     let trace_id = TraceId::new(u128::from(n + 1).to_be_bytes()).expect("not zero");
     let span = SpanBuilder::new(n + 1, "work").attribute("text", text.as_str());
-    let resource_spans = to_messages(&parts_of([span]), trace_id);
-    let bytes = TracesData { resource_spans }.encode_to_vec();
-    let request = ExportRequest::parse(bytes.into()).expect("an export request");
-    let (sender, answer) = mpsc::sync_channel(1);
-    let done = move |result: Result<_, _>| sender.send(result).expect("the test waits");
-    store.append(request, UnixNanos(n), Box::new(done));
-    answer.recv().expect("every append is answered").map(|_| ())
+    send(store, request_of(trace_id, [span]), UnixNanos(n)).map(drop)
 }
 
 fn is_there(store: &SledStore, n: u64) -> bool {
