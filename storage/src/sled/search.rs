@@ -51,6 +51,8 @@ struct BlockRef<'a> {
     partition: &'a Arc<Partition>,
     block: u32,
     zone: &'a Zone,
+    /// Between which its matches are.
+    keys: (u64, u64),
 }
 
 impl Core {
@@ -119,6 +121,7 @@ impl Search<'_> {
                 partition: &view.partition,
                 block,
                 zone,
+                keys: self.plan.keys(zone, order),
             });
             let may_match = self.plan.may_match_partition(&view.partition);
             blocks.extend(all.filter(|of| {
@@ -131,10 +134,10 @@ impl Search<'_> {
         }
         blocks.sort_by_key(|of| {
             let place = (of.partition.number(), of.block);
-            Reverse((self.plan.keys(of.zone, order).1, place))
+            Reverse((of.keys.1, place))
         });
         for of in &blocks {
-            let (least, greatest) = self.plan.keys(of.zone, order);
+            let (least, greatest) = of.keys;
             let n_matches = self.count(of);
             if n_matches.is_some_and(|n| self.page.count_between(least, greatest, n)) {
                 self.scanned.blocks_skipped += 1;

@@ -61,7 +61,7 @@ impl Search<'_> {
     ) -> Result<(), StorageError> {
         open.sort_unstable();
         open.retain(|candidate| self.wants(candidate));
-        let greatest = self.plan.keys(of.zone, self.request.order).1;
+        let greatest = of.keys.1;
         let mut decoded = self.decode_block(of, &open)?;
         for candidate in &open {
             if self.must_stop(Some(greatest))? {
