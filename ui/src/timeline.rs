@@ -1,13 +1,17 @@
 //! The waterfall as plain values: trace and analysis in; rows, bars, ticks and the line of the
 //! critical path out.
 //!
-//! Nothing here knows HTML or URLs. Every span stands for itself, or is folded into exactly one
-//! row that says so, and the slowest hop's entry always has its own row.
+//! Nothing here knows HTML or URLs. Every span has a row, shares one with the other of its [pair],
+//! or is folded into exactly one row that says so; and exactly one row is, or as a closed group
+//! stands for, the slowest hop's entry.
 
 mod bar;
+mod group;
+pub(crate) mod pair;
 mod path;
 mod rows;
 mod story;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -17,12 +21,14 @@ use longpole_analysis::Analysis;
 use longpole_proto::Trace;
 
 pub(crate) use bar::{Bar, Label};
-pub(crate) use rows::{Row, RowKind, Toggle};
+pub(crate) use rows::{Marks, Row, RowKind, Toggle};
 pub(crate) use story::Expansion;
 pub(crate) use tree::{Node, Under};
 pub(crate) use window::{Percent, Place, Tick, Window};
 
+use rows::Marked;
 use story::Story;
+use target::Target;
 use tree::Tree;
 
 /// How high a row is, in pixels; the style sheet's `--row`.
@@ -68,12 +74,25 @@ impl Timeline {
     pub(crate) fn of(trace: &Trace, analysis: &Analysis, options: &Options) -> Self {
         let tree = Tree::of(trace, analysis);
         let window = Window::of(trace);
-        let entry_idx = analysis.hops[analysis.slowest_hop].entry_idx;
-        let mut targets = vec![trace.request_root(), entry_idx, rows::culprit_idx(analysis)];
-        targets.extend(options.selected);
-        let story = Story::of(&tree, &targets, &options.expanded);
-        let (rows, row_of) = rows::rows(&tree, &story, &window, options.selected);
-        let entry = trace.span(entry_idx);
+        let culprit = &analysis.culprit;
+        let hop = &analysis.hops[analysis.slowest_hop];
+        let marked = Marked {
+            hot: Target::hot(&tree),
+            culprit: (culprit.nanos > hop.nanos.saturating_sub(culprit.nanos))
+                .then(|| Target::culprit(&tree)),
+            selected: options.selected.map(|selected| Target::of(&tree, selected)),
+        };
+        let targets = [
+            Target::of(&tree, trace.request_root()),
+            marked.hot,
+            Target::culprit(&tree),
+        ];
+        let targets: Vec<Target> = targets.into_iter().chain(marked.selected).collect();
+        let expanded = options.expanded.iter().copied();
+        let expanded: Vec<Expansion> = expanded.filter(|open| tree.has(open.node)).collect();
+        let story = Story::of(&tree, &targets, &expanded);
+        let (rows, row_of) = rows::rows(&tree, &story, &window, marked);
+        let entry = trace.span(hop.entry_idx);
         let band = match window.place(entry.start, entry.end) {
             Place::Inside(Percent(left), Percent(width)) => Some(Band {
                 left: Percent(left * 10.0),
@@ -98,11 +117,14 @@ impl Timeline {
         self.rows.len() * ROW_PX
     }
 
-    /// How many spans have their own row.
+    /// How many spans have a row, alone or as one of a pair.
     pub(crate) fn n_spans_shown(&self) -> usize {
         self.rows
             .iter()
-            .filter(|row| matches!(row.kind, RowKind::Span { .. }))
-            .count()
+            .map(|row| match row.kind {
+                RowKind::Span { client_idx, .. } => 1 + usize::from(client_idx.is_some()),
+                _ => 0,
+            })
+            .sum()
     }
 }

@@ -11,6 +11,8 @@ use crate::timeline::{Expansion, Node};
 
 /// How many opened rows a URL keeps; opening one more closes the first.
 pub(crate) const EXPANSIONS_MAX: usize = 16;
+/// What stands before a span to mean the group it begins.
+const GROUP: &str = "group-";
 
 /// A span as URLs name it: its ID, and for one of several spans that share an ID, which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,6 +115,8 @@ pub(crate) enum NodeRef {
     Missing,
     /// A span's.
     Span(SpanRef),
+    /// That of the group whose first span this is.
+    Group(SpanRef),
 }
 
 /// A row whose children are shown, from the page'th two hundred on.
@@ -130,6 +134,7 @@ impl fmt::Display for ExpansionRef {
             NodeRef::Top => f.write_str("top")?,
             NodeRef::Missing => f.write_str("missing")?,
             NodeRef::Span(span) => write!(f, "{span}")?,
+            NodeRef::Group(span) => write!(f, "{GROUP}{span}")?,
         }
         if self.page > 1 {
             write!(f, ".{}", self.page)?;
@@ -155,7 +160,10 @@ impl FromStr for ExpansionRef {
         let node = match node {
             "top" => NodeRef::Top,
             "missing" => NodeRef::Missing,
-            span => NodeRef::Span(span.parse()?),
+            span => match span.strip_prefix(GROUP) {
+                Some(first) => NodeRef::Group(first.parse()?),
+                None => NodeRef::Span(span.parse()?),
+            },
         };
         Ok(Self { node, page })
     }
@@ -265,6 +273,7 @@ impl TraceView {
                     NodeRef::Top => Node::Top,
                     NodeRef::Missing => Node::Missing,
                     NodeRef::Span(span) => Node::Span(refs.find(span)?),
+                    NodeRef::Group(first) => Node::Group(refs.find(first)?),
                 };
                 Some(Expansion {
                     node,
@@ -282,6 +291,7 @@ impl SpanRefs<'_> {
             Node::Top => NodeRef::Top,
             Node::Missing => NodeRef::Missing,
             Node::Span(span_idx) => NodeRef::Span(self.name(span_idx)),
+            Node::Group(first) => NodeRef::Group(self.name(first)),
         }
     }
 
@@ -346,6 +356,7 @@ mod tests {
             ("x", "top.2"),
             ("x", "00f067aa0ba902b7~2.3"),
             ("x", "missing"),
+            ("x", "group-00f067aa0ba902b7~2.3"),
         ]);
         let view = TraceView::read(&given).expect("a view");
         let made: Vec<(String, String)> = view
@@ -358,6 +369,7 @@ mod tests {
             ("span", "xyz"),
             ("x", "top.0"),
             ("x", "00f067aa0ba902b7.x"),
+            ("x", "group-"),
             ("y", "1"),
         ] {
             assert_eq!(

@@ -155,6 +155,11 @@ impl Urls {
         format!("s-{span}")
     }
 
+    /// The element ID of the row of the group that a span begins.
+    pub(crate) fn group_id(first: SpanRef) -> String {
+        format!("g-{first}")
+    }
+
     /// The status page.
     pub(crate) fn status(&self) -> String {
         self.route(route::STATUS)

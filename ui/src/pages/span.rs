@@ -7,15 +7,17 @@ mod value;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use longpole_analysis::format::{duration, label, percent};
+use longpole_analysis::format::{duration, label, percent, span_label};
 use longpole_proto::{Attributes, Event, Span, UnixNanos};
 
 use crate::Urls;
 use crate::error::UiError;
 use crate::extract::{Pairs, SpanPath, TraceIdPath};
 use crate::format::Count;
+use crate::pages::trace::row::anchor;
 use crate::search_form::SearchForm;
 use crate::site::{Site, html};
+use crate::timeline::pair::{self, Call};
 use crate::timeline::{Percent, Window};
 use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRef, SpanRefs, TraceView};
@@ -44,6 +46,8 @@ pub(crate) struct SpanDetails {
     /// How long it is on the critical path; `None` when it is not.
     critical: Option<String>,
     is_awaited: bool,
+    /// The other span of a pair.
+    other: Option<OtherView>,
     hop: Option<HopView>,
     self_took: String,
     self_width: Percent,
@@ -70,6 +74,17 @@ struct HopView {
     share: String,
     network: Option<String>,
     is_slowest: bool,
+}
+
+struct OtherView {
+    /// What the other did to this.
+    relation: &'static str,
+    text: String,
+    href: String,
+    took: String,
+    network: Option<String>,
+    /// Whether it failed, and this did not.
+    is_error: bool,
 }
 
 struct ExceptionView {
@@ -184,6 +199,7 @@ impl SpanDetails {
             to: offset(origin, span.end.max(span.start)),
             critical: (critical_nanos > 0).then(|| duration(critical_nanos)),
             is_awaited: analysis.awaited[span_idx],
+            other: other(urls, loaded, refs, view, span_idx),
             hop: hop(loaded, span_idx),
             self_took: duration(self_nanos),
             self_width: Percent(width(self_nanos, nanos)),
@@ -223,7 +239,8 @@ impl SpanDetails {
             ),
             scope: scope_view(scope),
             ids: ids(urls, loaded, refs, view, span_idx),
-            close_href: urls.trace_view(trace.id(), &view.without_span()) + &Urls::row(name),
+            close_href: urls.trace_view(trace.id(), &view.without_span())
+                + &anchor(loaded, refs, span_idx),
             same_href: urls.search_for(&same),
             json_href: urls.api_span(trace.id(), name),
         }
@@ -240,6 +257,34 @@ fn hop(loaded: &Loaded, span_idx: usize) -> Option<HopView> {
         share: percent(hop.nanos, analysis.duration_nanos),
         network: (hop.network_nanos > 0).then(|| duration(hop.network_nanos)),
         is_slowest: hop_idx == analysis.slowest_hop,
+    })
+}
+
+/// The other span of the pair a span is in.
+fn other(
+    urls: &Urls,
+    loaded: &Loaded,
+    refs: &SpanRefs<'_>,
+    view: &TraceView,
+    span_idx: usize,
+) -> Option<OtherView> {
+    let (trace, analysis) = (&loaded.trace, loaded.analysis());
+    let entry_idx = pair::row_span(analysis, span_idx);
+    let (other_idx, relation) = if entry_idx == span_idx {
+        (pair::client_of(analysis, span_idx)?, "Called by")
+    } else {
+        (entry_idx, "Answered by")
+    };
+    let call = Call::of(trace, analysis, entry_idx);
+    let other = trace.span(other_idx);
+    Some(OtherView {
+        relation,
+        text: span_label(trace, other_idx),
+        href: urls.trace_view(trace.id(), &view.with_span(refs.name(other_idx)))
+            + &anchor(loaded, refs, other_idx),
+        took: duration(other.duration_nanos()),
+        network: call.network_nanos.map(duration),
+        is_error: other.is_error() && !trace.span(span_idx).is_error(),
     })
 }
 
@@ -312,7 +357,7 @@ fn ids(
     if let Some(parent_id) = span.parent_id {
         let href = trace.parent(span_idx).map(|parent| {
             let name: SpanRef = refs.name(parent);
-            urls.trace_view(trace.id(), &view.with_span(name)) + &Urls::row(name)
+            urls.trace_view(trace.id(), &view.with_span(name)) + &anchor(loaded, refs, parent)
         });
         let missing = if href.is_some() { "" } else { " (not stored)" };
         ids.push(IdView {

@@ -1,6 +1,6 @@
 //! The trace page: why this request was slow, in words, then as a picture, then every span.
 
-mod row;
+pub(crate) mod row;
 #[cfg(test)]
 mod tests;
 
@@ -129,7 +129,8 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         timeline: &timeline,
     });
     let facts = facts(urls, loaded);
-    let hot = refs.name(analysis.hops[analysis.slowest_hop].entry_idx);
+    let hot = rows.iter().find(|row| row.is_hot);
+    let show_hot = hot.map_or_else(|| "#tg".to_owned(), |row| format!("#{}", row.id));
     let age = site.now().nanos_since(loaded.last_received);
     let title = format!("{} {} {}", facts.service, facts.operation, facts.took);
     let findings = findings(urls, loaded, &refs, view);
@@ -144,7 +145,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         frame: site.frame(title),
         facts,
         young: (age < YOUNG_NANOS).then(|| duration(age)),
-        show_hot: Urls::row(hot),
+        show_hot,
         shares: shares(loaded, &palette),
         findings,
         more_findings,
@@ -263,7 +264,8 @@ fn findings(
             saved: (finding.saved_nanos > 0).then(|| duration(finding.saved_nanos)),
             href: finding.span_idxs.first().map(|&span_idx| {
                 let span = refs.name(span_idx);
-                urls.trace_view(loaded.trace.id(), &view.with_span(span)) + &Urls::row(span)
+                urls.trace_view(loaded.trace.id(), &view.with_span(span))
+                    + &row::anchor(loaded, refs, span_idx)
             }),
         })
         .collect()

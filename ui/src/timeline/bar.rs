@@ -1,4 +1,5 @@
-//! A row's bar: where it lies, which of it is the span's own time, and where its label fits.
+//! A row's bar: where it lies, which of it is the span's own time, what of its caller's time lies
+//! around it, and where its label fits.
 
 use std::fmt::Write as _;
 
@@ -15,6 +16,8 @@ const LEFT_MIN: f64 = 12.0;
 const LABELLED_WIDTH_MAX: f64 = 75.0;
 /// Bars are at least this wide, so that they can be seen.
 const WIDTH_MIN: f64 = 0.1;
+/// Whiskers shorter than this, in thousandths, are not seen.
+const WHISKER_MIN: f64 = 1.0;
 
 /// A bar in the timeline.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,8 @@ pub(crate) struct Bar {
     pub(crate) place: Place,
     /// The stretches of self time as an SVG path in a box of 1000 by 1; empty when there are none.
     pub(crate) solid: String,
+    /// What of the client's time lies outside the bar of its pair, in the same box; mostly empty.
+    pub(crate) whisker: String,
     /// Where its duration is written.
     pub(crate) label: Option<Label>,
 }
@@ -45,31 +50,21 @@ impl Bar {
             }
             place => place,
         };
-        let label = match place {
-            Place::Inside(left, width) if width.0 <= LABELLED_WIDTH_MAX => {
-                let right = left.0 + width.0;
-                if right <= RIGHT_MAX {
-                    Some(Label::Right(Percent(right)))
-                } else {
-                    (left.0 >= LEFT_MIN).then_some(Label::Left(Percent(100.0 - left.0)))
-                }
-            }
-            Place::Inside(..) => None,
-            Place::Before(_) => Some(Label::Right(Percent(0.0))),
-            Place::After(_) => Some(Label::Left(Percent(0.0))),
-        };
         Self {
             place,
             solid: String::new(),
-            label,
+            whisker: String::new(),
+            label: label(place),
         }
     }
 
-    /// A span's bar; of its self time the `n_stretches_max` longest stretches are drawn.
+    /// A span's bar, with its pair's client around it; of its self time the `n_stretches_max` longest
+    /// stretches are drawn.
     pub(crate) fn of_span(
         tree: &Tree<'_>,
         window: &Window,
         span_idx: usize,
+        client_idx: Option<usize>,
         n_stretches_max: usize,
     ) -> Self {
         let span = tree.trace.span(span_idx);
@@ -92,8 +87,55 @@ impl Bar {
                 }
             }
         }
+        if let Some(client_idx) = client_idx {
+            let client = tree.trace.span(client_idx);
+            let (start, end) = (client.start, client.end.max(client.start));
+            bar.label = label(window.place(start.min(span.start), end.max(span.end)));
+            bar.whisker = whisker(window, (start, end), (span.start, span.end.max(span.start)));
+        }
         bar
     }
+}
+
+/// Where a bar's label fits.
+fn label(place: Place) -> Option<Label> {
+    match place {
+        Place::Inside(left, width) if width.0 <= LABELLED_WIDTH_MAX => {
+            let right = left.0 + width.0;
+            if right <= RIGHT_MAX {
+                Some(Label::Right(Percent(right)))
+            } else {
+                (left.0 >= LEFT_MIN).then_some(Label::Left(Percent(100.0 - left.0)))
+            }
+        }
+        Place::Inside(..) => None,
+        Place::Before(_) => Some(Label::Right(Percent(0.0))),
+        Place::After(_) => Some(Label::Left(Percent(0.0))),
+    }
+}
+
+/// The stretches of `outer` before and after `inner`, each a line with its outer end marked.
+fn whisker(
+    window: &Window,
+    outer: (UnixNanos, UnixNanos),
+    inner: (UnixNanos, UnixNanos),
+) -> String {
+    let mut path = String::new();
+    let mut draw = |end: UnixNanos, inside: UnixNanos| {
+        let (end, inside) = (window.percent(end) * 10.0, window.percent(inside) * 10.0);
+        if (end - inside).abs() >= WHISKER_MIN {
+            let (end, inside) = (Short(end), Short(inside));
+            write!(path, "M{inside} .5H{end}M{end} .2v.6")
+                .expect("writing to a string cannot fail");
+        }
+    };
+    if outer.0 < inner.0 {
+        draw(outer.0, inner.0.min(outer.1));
+    }
+    if outer.1 > inner.1 {
+        draw(outer.1, inner.1.max(outer.0));
+    }
+    path
 }
 
 /// The stretches of a span in which none of its awaited children runs, in order.

@@ -1,10 +1,11 @@
 //! The rows of a story, from top to bottom.
 
-use longpole_analysis::Analysis;
 use longpole_proto::UnixNanos;
 
 use super::bar::Bar;
+use super::pair::{self, Call};
 use super::story::{Expansion, Item, Story};
+use super::target::Target;
 use super::tree::{Node, Tree, Under};
 use super::window::Window;
 
@@ -31,18 +32,37 @@ pub(crate) struct Row {
 /// What a row stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum RowKind {
-    /// A span.
+    /// A span, or a pair of them.
     Span {
-        /// Which.
+        /// Which; of a pair the entry.
         span_idx: usize,
-        /// Whether it is the slowest hop's entry.
-        is_hot: bool,
-        /// Whether it is what took most of the slowest hop's time.
-        is_culprit: bool,
-        /// Whether its details are shown.
-        is_selected: bool,
+        /// The client of a pair.
+        client_idx: Option<usize>,
+        /// What it took, both of a pair together.
+        call: Call,
+        /// What is marked.
+        marks: Marks,
         /// What is under it and has no row, itself not counted; nothing when it is open.
         folded: Under,
+    },
+    /// Calls of one operation, one after another.
+    Group {
+        /// The first of them, which names them all.
+        first: usize,
+        /// How many.
+        n_calls: usize,
+        /// What is marked.
+        marks: Marks,
+        /// They and what is under them; nothing when the row is open.
+        folded: Under,
+        /// How long they took, one by one.
+        total_nanos: u64,
+        /// How long half of them took at most.
+        median_nanos: u64,
+        /// How long the longest took.
+        max_nanos: u64,
+        /// How long it was from the first one's start to the last one's end.
+        elapsed_nanos: u64,
     },
     /// The spans below name parents that are not stored.
     Missing {
@@ -75,6 +95,17 @@ pub(crate) enum RowKind {
     },
 }
 
+/// What a row is marked as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Marks {
+    /// It is the slowest hop's entry, or stands for it.
+    pub(crate) is_hot: bool,
+    /// It is what took most of the slowest hop's time, or stands for that.
+    pub(crate) is_culprit: bool,
+    /// Its details are shown.
+    pub(crate) is_selected: bool,
+}
+
 /// What opens or closes a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Toggle {
@@ -88,15 +119,24 @@ pub(crate) enum Toggle {
     Expand(Expansion),
 }
 
-/// The culprit's span that has most of its time; among equals the first.
-pub(crate) fn culprit_idx(analysis: &Analysis) -> usize {
-    let spans = &analysis.culprit.span_idxs;
-    spans
-        .iter()
-        .copied()
-        .rev()
-        .max_by_key(|&span_idx| analysis.critical_nanos[span_idx])
-        .unwrap_or(analysis.hops[analysis.slowest_hop].entry_idx)
+/// What some rows are marked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marked {
+    pub(crate) hot: Target,
+    /// Only what took more than all else in the hop.
+    pub(crate) culprit: Option<Target>,
+    pub(crate) selected: Option<Target>,
+}
+
+impl Marked {
+    fn of(&self, story: &Story, node: Node) -> Marks {
+        let shows = |target: Option<Target>| target.is_some_and(|target| story.shows(node, target));
+        Marks {
+            is_hot: shows(Some(self.hot)),
+            is_culprit: shows(self.culprit),
+            is_selected: shows(self.selected),
+        }
+    }
 }
 
 /// The rows of a story, and by span the row it stands in.
@@ -104,13 +144,13 @@ pub(crate) fn rows(
     tree: &Tree<'_>,
     story: &Story,
     window: &Window,
-    selected: Option<usize>,
+    marked: Marked,
 ) -> (Vec<Row>, Vec<u32>) {
     let mut builder = Builder {
         tree,
         story,
         window,
-        selected,
+        marked,
         rows: Vec::new(),
         row_of: vec![NO_ROW; tree.trace.len()],
     };
@@ -134,8 +174,8 @@ pub(crate) fn rows(
                 }
             }
             Item::Fold { children, expand } => builder.fold(&children, expand, depth),
-            Item::Levels { spans, bottom } => {
-                builder.levels(&spans, bottom, depth);
+            Item::Levels { nodes, bottom } => {
+                builder.levels(&nodes, bottom, depth);
                 waiting.push((Item::Row(bottom), depth + 1));
             }
         }
@@ -149,16 +189,20 @@ struct Builder<'a> {
     tree: &'a Tree<'a>,
     story: &'a Story,
     window: &'a Window,
-    selected: Option<usize>,
+    marked: Marked,
     rows: Vec<Row>,
     row_of: Vec<u32>,
 }
 
 impl Builder<'_> {
-    /// Notes that a span (and what is under it and has no own row) stands in the row added next.
+    /// Notes that a row's spans (and what is under them and has no own row) stand in the row added
+    /// next.
     fn stands_here(&mut self, span_idx: usize) {
-        self.row_of[span_idx] =
-            u32::try_from(self.rows.len()).expect("no more rows than spans and folds");
+        let row = u32::try_from(self.rows.len()).expect("no more rows than spans and folds");
+        self.row_of[span_idx] = row;
+        if let Some(client_idx) = pair::client_of(self.tree.analysis, span_idx) {
+            self.row_of[client_idx] = row;
+        }
     }
 
     fn node(&mut self, node: Node, depth: usize) {
@@ -170,20 +214,33 @@ impl Builder<'_> {
             (true, true) => Toggle::Open,
             (true, false) => Toggle::Expand(Expansion { node, page: 1 }),
         };
+        let folded = if is_open { Under::default() } else { under };
         let (kind, bar) = match node {
             Node::Span(span_idx) => {
                 self.stands_here(span_idx);
                 let span = self.tree.trace.span(span_idx);
                 (
-                    self.span_kind(span_idx, under, is_open),
+                    self.span_kind(span_idx, folded),
                     Bar::of(self.window, span.start, span.end),
+                )
+            }
+            Node::Group(first) => {
+                if !is_open {
+                    for &member in self.tree.members(node) {
+                        self.stands_here(member);
+                    }
+                }
+                let (start, end) = self.extent(self.tree.members(node).iter().copied());
+                let elapsed_nanos = end.nanos_since(start);
+                (
+                    self.group_kind(first, folded, elapsed_nanos),
+                    Bar::of(self.window, start, end),
                 )
             }
             Node::Missing | Node::Top => {
                 for &orphan in &self.tree.orphans {
                     self.stands_here(orphan);
                 }
-                let folded = if is_open { Under::default() } else { under };
                 let (start, end) = self.extent(self.tree.orphans.iter().copied());
                 let kind = RowKind::Missing {
                     n_orphans: self.tree.orphans.len(),
@@ -201,44 +258,60 @@ impl Builder<'_> {
         });
     }
 
-    fn span_kind(&self, span_idx: usize, under: Under, is_open: bool) -> RowKind {
-        let analysis = self.tree.analysis;
-        let hop = &analysis.hops[analysis.slowest_hop];
-        let is_error = self.tree.trace.span(span_idx).is_error();
-        let itself = Under {
-            critical_nanos: 0,
-            n_spans: 1,
-            n_errors: u64::from(is_error),
-        };
+    fn span_kind(&self, span_idx: usize, folded: Under) -> RowKind {
+        let (trace, analysis) = (self.tree.trace, self.tree.analysis);
+        let client_idx = pair::client_of(analysis, span_idx);
+        let mut itself = Under::default();
+        for at in client_idx.into_iter().chain([span_idx]) {
+            itself.n_spans += 1;
+            itself.n_errors += u64::from(trace.span(at).is_error());
+        }
         RowKind::Span {
             span_idx,
-            is_hot: span_idx == hop.entry_idx,
-            is_culprit: span_idx == culprit_idx(analysis)
-                && analysis.culprit.nanos > hop.nanos.saturating_sub(analysis.culprit.nanos),
-            is_selected: self.selected == Some(span_idx),
-            folded: if is_open {
-                Under::default()
-            } else {
-                under.minus(itself)
-            },
+            client_idx,
+            call: Call::of(trace, analysis, span_idx),
+            marks: self.marked.of(self.story, Node::Span(span_idx)),
+            folded: folded.minus(itself),
         }
+    }
+
+    fn group_kind(&self, first: usize, folded: Under, elapsed_nanos: u64) -> RowKind {
+        let node = Node::Group(first);
+        let mut nanos: Vec<u64> = self.took(self.tree.members(node)).collect();
+        nanos.sort_unstable();
+        RowKind::Group {
+            first,
+            n_calls: nanos.len(),
+            marks: self.marked.of(self.story, node),
+            folded,
+            total_nanos: nanos.iter().copied().fold(0, u64::saturating_add),
+            median_nanos: nanos[(nanos.len() - 1) / 2],
+            max_nanos: nanos[nanos.len() - 1],
+            elapsed_nanos,
+        }
+    }
+
+    /// How long the calls took whose rows these are.
+    fn took(&self, spans: &[usize]) -> impl Iterator<Item = u64> {
+        let (trace, analysis) = (self.tree.trace, self.tree.analysis);
+        spans
+            .iter()
+            .map(|&span_idx| Call::of(trace, analysis, span_idx).nanos)
     }
 
     fn fold(&mut self, children: &[Node], expand: Expansion, depth: usize) {
         let mut folded = Under::default();
-        let mut total_nanos = 0_u64;
         let mut spans: Vec<usize> = Vec::with_capacity(children.len());
         for &child in children {
             folded = folded.plus(self.tree.under(child));
             match child {
                 Node::Span(span_idx) => spans.push(span_idx),
+                Node::Group(_) => spans.extend(self.tree.members(child)),
                 Node::Missing | Node::Top => spans.extend(&self.tree.orphans),
             }
         }
         for &span_idx in &spans {
             self.stands_here(span_idx);
-            total_nanos =
-                total_nanos.saturating_add(self.tree.trace.span(span_idx).duration_nanos());
         }
         let operation = |span_idx: usize| {
             (
@@ -252,14 +325,14 @@ impl Builder<'_> {
                 .iter()
                 .all(|&span_idx| operation(span_idx) == operation(first))
         });
-        let (start, end) = self.extent(spans.into_iter());
+        let (start, end) = self.extent(spans.iter().copied());
         self.rows.push(Row {
             kind: RowKind::Fold {
                 operation_of,
-                n_calls: children.len(),
+                n_calls: spans.len(),
                 is_all: children.len() == self.tree.children(expand.node).len(),
                 folded,
-                total_nanos,
+                total_nanos: self.took(&spans).fold(0, u64::saturating_add),
                 elapsed_nanos: end.nanos_since(start),
             },
             depth,
@@ -269,17 +342,26 @@ impl Builder<'_> {
         });
     }
 
-    fn levels(&mut self, spans: &[usize], bottom: Node, depth: usize) {
-        let top = spans
-            .last()
-            .map_or(bottom, |&span_idx| Node::Span(span_idx));
-        for &span_idx in spans {
+    fn levels(&mut self, nodes: &[Node], bottom: Node, depth: usize) {
+        let top = nodes.last().copied().unwrap_or(bottom);
+        let mut spans: Vec<usize> = Vec::with_capacity(nodes.len());
+        for &node in nodes {
+            match node {
+                Node::Span(span_idx) => spans.push(span_idx),
+                // What is beside the way stands here as well.
+                Node::Group(_) => {
+                    for &member in self.tree.members(node) {
+                        self.stands_here(member);
+                    }
+                }
+                Node::Missing | Node::Top => {}
+            }
+        }
+        for &span_idx in &spans {
             self.stands_here(span_idx);
         }
         let folded = self.tree.under(top).minus(self.tree.under(bottom));
-        let middle = spans
-            .get(spans.len() / 2)
-            .map_or(bottom, |&span_idx| Node::Span(span_idx));
+        let middle = nodes.get(nodes.len() / 2).copied().unwrap_or(bottom);
         let (start, end) = self.extent(spans.iter().copied());
         self.rows.push(Row {
             kind: RowKind::Levels {
@@ -296,8 +378,10 @@ impl Builder<'_> {
         });
     }
 
-    /// From the earliest start to the latest end of some spans.
+    /// From the earliest start to the latest end of some rows' spans.
     fn extent(&self, spans: impl Iterator<Item = usize>) -> (UnixNanos, UnixNanos) {
+        let client_of = |span_idx| pair::client_of(self.tree.analysis, span_idx);
+        let spans = spans.flat_map(|span_idx| client_of(span_idx).into_iter().chain([span_idx]));
         let spans = spans.map(|span_idx| self.tree.trace.span(span_idx));
         let extent = spans.map(|span| (span.start, span.end.max(span.start)));
         extent
@@ -306,7 +390,7 @@ impl Builder<'_> {
     }
 
     fn finish(mut self) -> (Vec<Row>, Vec<u32>) {
-        // Parents stand before their children.
+        // Parents stand before their children, clients before their pair's entry.
         for span_idx in 0..self.row_of.len() {
             if self.row_of[span_idx] == NO_ROW
                 && let Some(parent) = self.tree.trace.parent(span_idx)
@@ -322,8 +406,19 @@ impl Builder<'_> {
         let (least, most) = STRETCHES_PER_BAR;
         let n_stretches_max = (STRETCHES_MAX / self.rows.len().max(1)).clamp(least, most);
         for row in &mut self.rows {
-            if let RowKind::Span { span_idx, .. } = row.kind {
-                row.bar = Bar::of_span(self.tree, self.window, span_idx, n_stretches_max);
+            if let RowKind::Span {
+                span_idx,
+                client_idx,
+                ..
+            } = row.kind
+            {
+                row.bar = Bar::of_span(
+                    self.tree,
+                    self.window,
+                    span_idx,
+                    client_idx,
+                    n_stretches_max,
+                );
             }
         }
         (self.rows, self.row_of)

@@ -1,6 +1,6 @@
 //! Which rows tell the story: the ways to what matters, then whatever took most of the time.
 //!
-//! A small trace is shown whole. Of a large one, the *targets* (slowest hop, culprit, selected span,
+//! A small trace is shown whole, but for what is in its groups. Of a large one, the *targets* (slowest hop, culprit, selected span,
 //! rows opened by hand) and the ways down to them are always there; a way that is too long leaves
 //! out its middle. Then rows are opened, the one with most critical time under it first, while
 //! there is room. Of many children only the most important are kept; the rest are folded where
@@ -9,6 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
+use super::target::Target;
 use super::tree::{Node, Tree};
 
 /// Up to how many spans a trace is shown whole.
@@ -56,8 +57,8 @@ pub(crate) enum Item {
     },
     /// Levels that are left out on the way down to `bottom`, which stands under them.
     Levels {
-        /// The spans left out, the lowest first.
-        spans: Vec<usize>,
+        /// What is left out, the lowest first; at least one.
+        nodes: Vec<Node>,
         /// The first row below them.
         bottom: Node,
     },
@@ -77,21 +78,19 @@ pub(crate) struct Story {
 
 impl Story {
     /// Chooses the rows. `targets` are always among them, and so is what is opened by hand.
-    pub(crate) fn of(tree: &Tree<'_>, targets: &[usize], expanded: &[Expansion]) -> Self {
-        if tree.trace.len() <= WHOLE_SPANS_MAX {
-            return Self {
-                whole: true,
-                ..Self::default()
-            };
+    pub(crate) fn of(tree: &Tree<'_>, targets: &[Target], expanded: &[Expansion]) -> Self {
+        let mut story = Self {
+            whole: tree.trace.len() <= WHOLE_SPANS_MAX,
+            ..Self::default()
+        };
+        let wanted = wanted(tree, targets, expanded);
+        if story.whole {
+            story.open_groups(tree, &wanted, expanded);
+            return story;
         }
-        let mut story = Self::default();
-        let wanted = targets
-            .iter()
-            .map(|&at| Node::Span(at))
-            .chain(expanded.iter().map(|expansion| expansion.node));
         story.open_ways(
             tree,
-            wanted,
+            wanted.into_iter(),
             WAY_ROWS_MAX + WAY_ROWS_PER_EXPANSION * expanded.len(),
         );
         story.n_rows = story
@@ -109,7 +108,12 @@ impl Story {
 
     /// Whether a node's children are shown.
     pub(crate) fn is_open(&self, node: Node) -> bool {
-        self.whole || self.open.contains_key(&node)
+        self.open.contains_key(&node) || (self.whole && !matches!(node, Node::Group(_)))
+    }
+
+    /// Whether the row of a node is where a target is seen.
+    pub(crate) fn shows(&self, node: Node, target: Target) -> bool {
+        node == target.node || (Some(node) == target.stand_in && !self.is_open(node))
     }
 
     /// Whether a node was opened by hand.
@@ -130,8 +134,8 @@ impl Story {
         let mut folded_from = 0;
         for (at, &child) in children.iter().enumerate() {
             let item = if let Some(&bottom) = self.chains.get(&child) {
-                let spans = chain(tree, child, bottom);
-                Some(Item::Levels { spans, bottom })
+                let nodes = chain(tree, child, bottom);
+                Some(Item::Levels { nodes, bottom })
             } else if paged.contains(&at) || self.kept.contains(&child) {
                 Some(Item::Row(child))
             } else {
@@ -149,6 +153,24 @@ impl Story {
         }
         fold(&mut items, &mut folded, node, folded_from, page);
         items
+    }
+
+    /// In a trace that is shown whole, opens the groups that ways lead through, or by hand.
+    fn open_groups(&mut self, tree: &Tree<'_>, wanted: &[Node], expanded: &[Expansion]) {
+        for &node in wanted {
+            let mut at = node;
+            while let Some(above) = tree.parent(at) {
+                if matches!(above, Node::Group(_)) {
+                    self.open.insert(above, None);
+                }
+                at = above;
+            }
+        }
+        for expansion in expanded {
+            if matches!(expansion.node, Node::Group(_)) {
+                self.open.insert(expansion.node, Some(expansion.page));
+            }
+        }
     }
 
     /// Keeps the wanted nodes and the ways down to them in about `rows_max` rows.
@@ -248,7 +270,8 @@ impl Story {
             if share < total / OPENS_AT {
                 break;
             }
-            if self.is_opened_by_hand(node) || !tree.has_children(node) {
+            let is_group = matches!(node, Node::Group(_));
+            if is_group || self.is_opened_by_hand(node) || !tree.has_children(node) {
                 continue;
             }
             let n_before = if self.is_open(node) {
@@ -339,15 +362,38 @@ fn fold(
     });
 }
 
-/// The spans from `top` down to above `bottom`, the lowest first.
-fn chain(tree: &Tree<'_>, top: Node, bottom: Node) -> Vec<usize> {
-    let mut spans = Vec::new();
+/// The nodes from `top` down to above `bottom`, the lowest first.
+fn chain(tree: &Tree<'_>, top: Node, bottom: Node) -> Vec<Node> {
+    let mut nodes = Vec::new();
     let mut at = tree.parent(bottom);
-    while let Some(Node::Span(span_idx)) = at {
-        spans.push(span_idx);
-        at = (Node::Span(span_idx) != top)
-            .then(|| tree.parent(Node::Span(span_idx)))
-            .flatten();
+    while let Some(node) = at {
+        nodes.push(node);
+        at = (node != top).then(|| tree.parent(node)).flatten();
     }
-    spans
+    nodes
+}
+
+/// What must have a row: the targets, or what stands in for them, and what is opened by hand.
+fn wanted(tree: &Tree<'_>, targets: &[Target], expanded: &[Expansion]) -> Vec<Node> {
+    let opened = expanded.iter().map(|expansion| expansion.node);
+    let shown = targets
+        .iter()
+        .map(|target| target.stand_in.unwrap_or(target.node));
+    let mut wanted: Vec<Node> = shown.chain(opened.clone()).collect();
+    // A group that is opened stands for nothing: what it stood for has a row of its own.
+    let mut open: HashSet<Node> = opened.collect();
+    let mut on_way: HashSet<Node> = HashSet::new();
+    for &node in &wanted {
+        let mut at = tree.parent(node);
+        while let Some(above) = at.filter(|&above| on_way.insert(above)) {
+            at = tree.parent(above);
+        }
+    }
+    open.extend(on_way);
+    for target in targets {
+        if target.stand_in.is_some_and(|group| open.contains(&group)) {
+            wanted.push(target.node);
+        }
+    }
+    wanted
 }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use insta::assert_snapshot;
 use longpole_analysis::Analysis;
-use longpole_proto::testing::{self, SpanBuilder};
+use longpole_proto::testing::{self, MS, SpanBuilder};
 use longpole_proto::{SpanKind, Trace};
 use proptest::prelude::*;
 
@@ -31,30 +31,39 @@ fn text(trace: &Trace, timeline: &Timeline) -> String {
         let name = match &row.kind {
             RowKind::Span {
                 span_idx,
-                is_hot,
-                is_culprit,
-                is_selected,
+                client_idx,
+                call,
+                marks,
                 folded,
             } => {
-                let mut name = format!(
-                    "{} {}",
-                    trace.service(*span_idx),
-                    trace.span(*span_idx).name
-                );
-                for (is, mark) in [
-                    (is_hot, "HOT"),
-                    (is_culprit, "CULPRIT"),
-                    (is_selected, "SELECTED"),
-                ] {
-                    if *is {
-                        name = format!("{name} {mark}");
-                    }
+                let mut name = marked(operation(trace, *span_idx), *marks);
+                if let Some(client_idx) = client_idx {
+                    name = format!("{name} <- {}", operation(trace, *client_idx));
+                }
+                if let Some(nanos) = call.network_nanos {
+                    name = format!("{name} ({} ms network)", nanos / MS);
                 }
                 if folded.n_spans > 0 {
                     name = format!("{name} (+{})", folded.n_spans);
                 }
                 name
             }
+            RowKind::Group {
+                first,
+                n_calls,
+                marks,
+                folded,
+                median_nanos,
+                max_nanos,
+                ..
+            } => format!(
+                "{} x{n_calls}, median {} ms, max {} ms, {} spans, {} errors",
+                marked(operation(trace, *first), *marks),
+                median_nanos / MS,
+                max_nanos / MS,
+                folded.n_spans,
+                folded.n_errors
+            ),
             RowKind::Missing { n_orphans, .. } => format!("missing parent of {n_orphans}"),
             RowKind::Fold {
                 n_calls, folded, ..
@@ -75,12 +84,30 @@ fn text(trace: &Trace, timeline: &Timeline) -> String {
             Place::After(nanos) => format!("{nanos} ns after"),
         };
         format!(
-            "{}{sign} {name}{off} | {bar} | {}",
+            "{}{sign} {name}{off} | {bar} | {}{}",
             "  ".repeat(row.depth),
-            row.bar.solid
+            row.bar.solid,
+            row.bar.whisker
         )
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+fn operation(trace: &Trace, span_idx: usize) -> String {
+    format!("{} {}", trace.service(span_idx), trace.span(span_idx).name)
+}
+
+fn marked(mut name: String, marks: Marks) -> String {
+    for (is, mark) in [
+        (marks.is_hot, "HOT"),
+        (marks.is_culprit, "CULPRIT"),
+        (marks.is_selected, "SELECTED"),
+    ] {
+        if is {
+            name = format!("{name} {mark}");
+        }
+    }
+    name
 }
 
 fn checkout() -> Trace {
@@ -126,14 +153,15 @@ fn orphans_stand_under_a_row_of_their_own() {
     assert_snapshot!(text(&trace, &timeline(&trace, &Options::default())));
 }
 
-/// A root that calls `n` times, each call with one query in it.
+/// A root that makes `n` calls, one operation after the other, each call with one query in it.
 fn wide(n: u64) -> Trace {
     let calls = (0..n).flat_map(|at| {
         let (call, query) = (2 + 2 * at, 3 + 2 * at);
         let query = SpanBuilder::new(query, "query")
             .parent(call)
             .at(at * 10 + 2, at * 10 + 8);
-        let call = SpanBuilder::new(call, "call")
+        let name = ["read", "write"][usize::from(at % 2 == 0)];
+        let call = SpanBuilder::new(call, name)
             .parent(1)
             .at(at * 10, at * 10 + 10);
         [
@@ -174,18 +202,59 @@ fn bushy(n: u64) -> Trace {
         if at == 1 {
             span
         } else {
-            span.parent(at / 7 + 1)
-                .error(if at % 50 == 0 { "failed" } else { "" })
+            let span = span.parent(at / 7 + 1);
+            if at % 50 == 0 {
+                span.error("failed")
+            } else {
+                span
+            }
         }
     }))
 }
 
+/// Pages of a shop that call services by client spans, `n` at least; each page asks for many items.
+fn shop(n: u64) -> Trace {
+    let mut spans = vec![SpanBuilder::new(1, "GET /all").service("web").at(0, n * 10)];
+    let mut id = 1;
+    while id < n {
+        let (page, start) = (id + 1, id * 10);
+        spans.push(
+            SpanBuilder::new(page, "page")
+                .service("web")
+                .parent(1)
+                .at(start, start + 160),
+        );
+        for item in 0..page % 9 {
+            let (client, at) = (page + 1 + 2 * item, start + 10 * item);
+            let call = SpanBuilder::new(client, "GET")
+                .service("web")
+                .kind(SpanKind::Client);
+            spans.push(call.parent(page).at(at, at + 9));
+            let answer = SpanBuilder::new(client + 1, "GET /item")
+                .service("items")
+                .kind(SpanKind::Server);
+            let answer = answer.parent(client).at(at + 1, at + 8);
+            spans.push(if client % 60 == 0 {
+                answer.error("no item")
+            } else {
+                answer
+            });
+        }
+        id = page + 2 * (page % 9);
+    }
+    testing::trace_of(spans)
+}
+
+fn marks(row: &Row) -> Marks {
+    match row.kind {
+        RowKind::Span { marks, .. } | RowKind::Group { marks, .. } => marks,
+        RowKind::Missing { .. } | RowKind::Fold { .. } | RowKind::Levels { .. } => Marks::default(),
+    }
+}
+
 fn n_hot(timeline: &Timeline) -> usize {
-    timeline
-        .rows
-        .iter()
-        .filter(|row| matches!(row.kind, RowKind::Span { is_hot: true, .. }))
-        .count()
+    let rows = timeline.rows.iter();
+    rows.filter(|row| marks(row).is_hot).count()
 }
 
 #[test]
@@ -211,7 +280,7 @@ fn a_deep_chain_leaves_out_its_middle() {
 
 #[test]
 fn a_trace_of_any_size_has_few_rows_and_one_is_hot() {
-    let shapes: [fn(u64) -> Trace; 3] = [wide, deep, bushy];
+    let shapes: [fn(u64) -> Trace; 4] = [wide, deep, bushy, shop];
     for shape in shapes {
         for n in [1, 9, 60, 61, 100, 1_000, 10_000] {
             let trace = shape(n);
@@ -237,8 +306,13 @@ fn reached(trace: &Trace, follow: impl Fn(&Options, Expansion) -> Options) -> Ha
         let timeline = Timeline::of(trace, &analysis, &options);
         assert_eq!(n_hot(&timeline), 1, "the slowest hop is always there");
         for row in &timeline.rows {
-            if let RowKind::Span { span_idx, .. } = row.kind {
-                seen.insert(span_idx);
+            if let RowKind::Span {
+                span_idx,
+                client_idx,
+                ..
+            } = row.kind
+            {
+                seen.extend([Some(span_idx), client_idx].into_iter().flatten());
             }
             if let Toggle::Expand(expansion) = row.toggle
                 && followed.insert((expansion.node, expansion.page))
@@ -266,7 +340,7 @@ fn with(options: &Options, expansion: Expansion) -> Options {
 
 #[test]
 fn links_reach_every_span() {
-    for trace in [wide(700), deep(400), bushy(1_000)] {
+    for trace in [wide(700), deep(400), bushy(1_000), shop(1_000)] {
         assert_eq!(reached(&trace, with).len(), trace.len());
     }
 }
@@ -324,7 +398,7 @@ fn a_row_opened_by_hand_shows_a_page_of_its_children() {
 
 #[test]
 fn a_selected_span_has_a_row_wherever_it_is() {
-    for trace in [wide(500), deep(2_000)] {
+    for trace in [wide(500), deep(2_000), shop(50), shop(2_000)] {
         for selected in [1, trace.len() / 3, trace.len() - 1] {
             let timeline = timeline(
                 &trace,
@@ -333,16 +407,23 @@ fn a_selected_span_has_a_row_wherever_it_is() {
                     expanded: Vec::new(),
                 },
             );
-            let rows = timeline.rows.iter().filter(|row| {
-                matches!(
-                    row.kind,
-                    RowKind::Span {
-                        is_selected: true,
-                        ..
-                    }
-                )
-            });
-            assert_eq!(rows.count(), 1, "{selected}");
+            let selected_rows: Vec<&Row> = timeline
+                .rows
+                .iter()
+                .filter(|row| marks(row).is_selected)
+                .collect();
+            let [row] = selected_rows[..] else {
+                panic!("{selected} has one row, not {selected_rows:?}")
+            };
+            let RowKind::Span {
+                span_idx,
+                client_idx,
+                ..
+            } = row.kind
+            else {
+                panic!("{row:?}")
+            };
+            assert!(span_idx == selected || client_idx == Some(selected));
             assert_eq!(n_hot(&timeline), 1);
         }
     }
@@ -370,6 +451,139 @@ fn expansions_of_what_is_not_there_change_nothing() {
     assert_eq!(n_hot(&far), 1);
 }
 
+#[test]
+fn a_client_and_the_server_it_called_share_a_row() {
+    let trace = testing::draw(
+        "
+        web GET /                [------------------------]   server
+          web GET                  [----------]               client
+            stock GET /stock          [----]                  server
+              stock SELECT              [-]                   client
+          web PUT                               [------]      client error
+            log PUT /log                        [------]      server
+        ",
+    );
+    let shown = timeline(
+        &trace,
+        &Options {
+            selected: Some(1),
+            expanded: Vec::new(),
+        },
+    );
+    assert_snapshot!(text(&trace, &shown));
+    assert_eq!(shown.rows.len(), 4);
+    assert_eq!(shown.n_spans_shown(), trace.len());
+}
+
+/// A request that asks for `n` items one after the other, the slowest of them the `slow`th.
+fn repeated(n: u64, slow: u64) -> Trace {
+    let calls = (0..n).flat_map(|at| {
+        let (client, start) = (2 + 2 * at, at * 10);
+        let end = start + if at == slow { 9 } else { 6 };
+        let call = SpanBuilder::new(client, "GET")
+            .service("web")
+            .kind(SpanKind::Client);
+        let answer = SpanBuilder::new(client + 1, "GET /item")
+            .service("items")
+            .kind(SpanKind::Server);
+        let answer = answer.parent(client).at(start, end);
+        [
+            call.parent(1).at(start, end),
+            if at % 50 == 7 {
+                answer.error("no item")
+            } else {
+                answer
+            },
+        ]
+    });
+    let root = SpanBuilder::new(1, "GET /items").service("web");
+    testing::trace_of(std::iter::once(root.at(0, n * 10)).chain(calls))
+}
+
+#[test]
+fn calls_of_one_operation_in_a_row_are_a_group() {
+    // The root does more itself than any one item takes: a member is never the slowest hop here.
+    let trace = repeated(153, 80);
+    assert_snapshot!(text(&trace, &timeline(&trace, &Options::default())));
+    let group = Node::Group(2);
+    let open = timeline(
+        &trace,
+        &opened(&[Expansion {
+            node: group,
+            page: 1,
+        }]),
+    );
+    assert_eq!(open.rows[1].toggle, Toggle::Close(group));
+    assert_eq!(open.rows.len(), 2 + 153);
+    assert_eq!(open.n_spans_shown(), trace.len());
+}
+
+#[test]
+fn fewer_calls_than_five_are_no_group() {
+    let is_group = |row: &Row| matches!(row.kind, RowKind::Group { .. });
+    for (n, expected) in [(4, 0), (5, 1), (6, 1)] {
+        let timeline = timeline(&repeated(n, 0), &Options::default());
+        let n_groups = timeline.rows.iter().filter(|row| is_group(row)).count();
+        assert_eq!(n_groups, expected, "{n} calls");
+    }
+}
+
+/// Six calls of one operation, the third much slower than all else.
+fn slow_among_others() -> Trace {
+    testing::draw(
+        "
+        web GET /     [------------------------------------]
+          a GET /x     [-]
+          a GET /x       [-]
+          a GET /x         [---------------------]
+          a GET /x                                [-]
+          a GET /x                                  [-]
+          a GET /x                                    [-]
+        ",
+    )
+}
+
+#[test]
+fn a_closed_group_stands_for_the_slowest_hop_in_it() {
+    let trace = slow_among_others();
+    let closed = timeline(&trace, &Options::default());
+    assert_snapshot!(text(&trace, &closed), @r"
+    v web GET / | 0+100 | M0 0h27v1h-27zM729.7 0h27v1h-27zM918.9 0h81.1v1h-81.1z
+      > a GET /x HOT CULPRIT x6, median 2 ms, max 22 ms, 6 spans, 0 errors | 2.7+89.19 | 
+    ");
+    let expansion = Expansion {
+        node: Node::Group(1),
+        page: 1,
+    };
+    let selected = Options {
+        selected: Some(6),
+        expanded: Vec::new(),
+    };
+    for options in [opened(&[expansion]), selected] {
+        let open = timeline(&trace, &options);
+        assert_eq!(open.rows.len(), 8, "{options:?}");
+        assert_eq!(n_hot(&open), 1);
+        assert!(marks(&open.rows[4]).is_hot, "its own row is marked");
+    }
+}
+
+#[test]
+fn a_slowest_hop_below_a_groups_member_has_its_row() {
+    let items = (0..100).flat_map(|at| {
+        let (item, start) = (2 + 2 * at, at * 10);
+        let end = if at == 70 { 2_000 } else { start + 9 };
+        let item_span = SpanBuilder::new(item, "item").parent(1).at(start, end);
+        let store = SpanBuilder::new(item + 1, "PUT /item")
+            .service("store")
+            .kind(SpanKind::Server);
+        [item_span, store.parent(item).at(start + 1, end - 1)]
+    });
+    let root = SpanBuilder::new(1, "batch").at(0, 2_000);
+    let trace = testing::trace_of(std::iter::once(root).chain(items));
+    let timeline = timeline(&trace, &Options::default());
+    assert_snapshot!(text(&trace, &timeline));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -382,8 +596,8 @@ proptest! {
         let mut n_spans = 0;
         for row in &timeline.rows {
             n_spans += match &row.kind {
-                RowKind::Span { folded, .. } => 1 + folded.n_spans,
-                RowKind::Missing { folded, .. } | RowKind::Fold { folded, .. } | RowKind::Levels { folded, .. } => {
+                RowKind::Span { folded, client_idx, .. } => 1 + u64::from(client_idx.is_some()) + folded.n_spans,
+                RowKind::Group { folded, .. } | RowKind::Missing { folded, .. } | RowKind::Fold { folded, .. } | RowKind::Levels { folded, .. } => {
                     folded.n_spans
                 }
             };

@@ -1,7 +1,13 @@
-//! The forest as it is drawn: spans, the row above orphans, and what is above all rows.
+//! The forest as it is drawn: spans, pairs of them, groups, the row above orphans, and what is above
+//! all rows.
+
+use std::ops::Range;
 
 use longpole_analysis::Analysis;
 use longpole_proto::{Attachment, Trace};
+
+use super::group::Groups;
+use super::pair;
 
 /// What a row can stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -10,8 +16,10 @@ pub(crate) enum Node {
     Top,
     /// The row above the spans whose parent is not stored.
     Missing,
-    /// A span.
+    /// A span; for a pair its entry.
     Span(usize),
+    /// The group whose first member this is.
+    Group(usize),
 }
 
 /// The nodes under one another, with sums over what is under each.
@@ -20,6 +28,7 @@ pub(crate) struct Tree<'a> {
     pub(crate) analysis: &'a Analysis,
     /// The spans whose parent is not stored, in pre-order.
     pub(crate) orphans: Vec<usize>,
+    groups: Groups,
     /// By position in pre-order: the critical time of all spans before it.
     critical_before: Vec<u64>,
     /// By position in pre-order: how many spans before it failed.
@@ -71,19 +80,56 @@ impl<'a> Tree<'a> {
             trace,
             analysis,
             orphans,
+            groups: Groups::of(trace, analysis),
             critical_before,
             errors_before,
         }
     }
 
-    pub(crate) fn parent(&self, node: Node) -> Option<Node> {
+    /// The node of the row a span has, or would have.
+    pub(crate) fn node_of(&self, span_idx: usize) -> Node {
+        Node::Span(pair::row_span(self.analysis, span_idx))
+    }
+
+    /// Whether a node is one of this tree's.
+    pub(crate) fn has(&self, node: Node) -> bool {
         match node {
-            Node::Top => None,
-            Node::Missing => Some(Node::Top),
-            Node::Span(at) => Some(match (self.trace.parent(at), self.trace.attachment(at)) {
+            Node::Top => true,
+            Node::Missing => !self.orphans.is_empty(),
+            Node::Span(at) => self.node_of(at) == node,
+            Node::Group(first) => !self.groups.members(first).is_empty(),
+        }
+    }
+
+    /// The members of a group, in order; none for other nodes.
+    pub(crate) fn members(&self, node: Node) -> &[usize] {
+        match node {
+            Node::Group(first) => self.groups.members(first),
+            Node::Top | Node::Missing | Node::Span(_) => &[],
+        }
+    }
+
+    /// The upper span of a row: the client of a pair, else the span itself.
+    fn upper(&self, span_idx: usize) -> usize {
+        pair::client_of(self.analysis, span_idx).unwrap_or(span_idx)
+    }
+
+    pub(crate) fn parent(&self, node: Node) -> Option<Node> {
+        let above = |at: usize| {
+            let upper = self.upper(at);
+            match (self.trace.parent(upper), self.trace.attachment(upper)) {
                 (Some(parent), _) => Node::Span(parent),
                 (None, Attachment::Orphan) => Node::Missing,
                 (None, _) => Node::Top,
+            }
+        };
+        match node {
+            Node::Top => None,
+            Node::Missing => Some(Node::Top),
+            Node::Group(first) => Some(above(first)),
+            Node::Span(at) => Some(match self.groups.first_of(at) {
+                Some(first) => Node::Group(first),
+                None => above(at),
             }),
         }
     }
@@ -91,7 +137,19 @@ impl<'a> Tree<'a> {
     /// A node's children in order; the row above orphans stands where the first of them would.
     pub(crate) fn children(&self, node: Node) -> Vec<Node> {
         match node {
-            Node::Span(at) => self.trace.children(at).map(Node::Span).collect(),
+            Node::Span(at) => {
+                let rows = self.trace.children(at);
+                let rows = rows.map(|child| pair::row_span(self.analysis, child));
+                rows.filter_map(|at| match self.groups.first_of(at) {
+                    Some(first) => (first == at).then_some(Node::Group(at)),
+                    None => Some(Node::Span(at)),
+                })
+                .collect()
+            }
+            Node::Group(_) => {
+                let members = self.members(node).iter();
+                members.copied().map(Node::Span).collect()
+            }
             Node::Missing => self.orphans.iter().copied().map(Node::Span).collect(),
             Node::Top => {
                 let first_orphan = self.orphans.first().copied();
@@ -110,24 +168,37 @@ impl<'a> Tree<'a> {
         match node {
             Node::Span(at) => self.trace.subtree(at).len() > 1,
             Node::Missing => !self.orphans.is_empty(),
-            Node::Top => true,
+            Node::Top | Node::Group(_) => true,
+        }
+    }
+
+    /// A node and all below it, as a run of the pre-order; empty for what is no such run.
+    pub(crate) fn run(&self, node: Node) -> Range<usize> {
+        let of_row = |at: usize| self.trace.subtree(self.upper(at));
+        match node {
+            Node::Top => 0..self.trace.len(),
+            Node::Missing => 0..0,
+            Node::Span(at) => of_row(at),
+            Node::Group(first) => {
+                let last = self.members(node).last().copied().unwrap_or(first);
+                of_row(first).start..of_row(last).end
+            }
         }
     }
 
     pub(crate) fn under(&self, node: Node) -> Under {
-        let of_run = |run: std::ops::Range<usize>| Under {
+        let of_run = |run: Range<usize>| Under {
             critical_nanos: self.critical_before[run.end] - self.critical_before[run.start],
             n_spans: run.len() as u64,
             n_errors: self.errors_before[run.end] - self.errors_before[run.start],
         };
         match node {
-            Node::Span(at) => of_run(self.trace.subtree(at)),
             Node::Missing => self
                 .orphans
                 .iter()
                 .map(|&orphan| of_run(self.trace.subtree(orphan)))
                 .fold(Under::default(), Under::plus),
-            Node::Top => of_run(0..self.trace.len()),
+            Node::Top | Node::Span(_) | Node::Group(_) => of_run(self.run(node)),
         }
     }
 }

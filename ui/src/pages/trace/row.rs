@@ -4,7 +4,10 @@ use longpole_analysis::format::{count, duration, label, percent, span_label};
 
 use crate::Urls;
 use crate::palette::Palette;
-use crate::timeline::{Bar, Label, Node, Percent, Place, Row, RowKind, Timeline, Toggle, Under};
+use crate::timeline::pair::{self, Call};
+use crate::timeline::{
+    Bar, Label, Marks, Node, Percent, Place, Row, RowKind, Timeline, Toggle, Under,
+};
 use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRefs, TraceView};
 
@@ -18,10 +21,16 @@ pub(super) struct Context<'a> {
     pub(super) timeline: &'a Timeline,
 }
 
+/// Where on the page a span's row is: for the client of a pair the row of both.
+pub(crate) fn anchor(loaded: &Loaded, refs: &SpanRefs<'_>, span_idx: usize) -> String {
+    Urls::row(refs.name(pair::row_span(loaded.analysis(), span_idx)))
+}
+
 /// A row; `href` opens what it stands for.
 #[derive(Default)]
 pub(super) struct RowView {
     pub(super) class: String,
+    pub(super) is_hot: bool,
     pub(super) id: String,
     pub(super) level: usize,
     pub(super) depth: usize,
@@ -40,9 +49,18 @@ pub(super) struct RowView {
     pub(super) bar_label: String,
     pub(super) bar: Option<(Percent, Percent)>,
     pub(super) solid: String,
+    /// What of the client's time lies around the bar.
+    pub(super) whisker: String,
     /// What fills the bar: a pattern's name, or nothing.
     pub(super) pattern: &'static str,
     pub(super) label: Option<LabelView>,
+}
+
+impl RowView {
+    /// Whether its bar has self time or a whisker.
+    pub(super) fn has_lines(&self) -> bool {
+        !self.solid.is_empty() || !self.whisker.is_empty()
+    }
 }
 
 /// A tag; on narrow screens only `text` is there.
@@ -79,6 +97,7 @@ impl Context<'_> {
                 Place::Before(_) | Place::After(_) => None,
             },
             solid: row.bar.solid.clone(),
+            whisker: row.bar.whisker.clone(),
             ..RowView::default()
         };
         if !row.on_path {
@@ -88,13 +107,41 @@ impl Context<'_> {
         match &row.kind {
             RowKind::Span {
                 span_idx,
-                is_hot,
-                is_culprit,
-                is_selected,
+                client_idx,
+                call,
+                marks,
                 folded,
             } => {
-                let marks = [*is_hot, *is_culprit, *is_selected];
-                self.span(&mut view, *span_idx, marks, *folded);
+                self.span(&mut view, *span_idx, *client_idx, *call);
+                self.marks(&mut view, *marks, row);
+                self.errors(&mut view, *span_idx, *client_idx);
+                view.tags.extend(call.network_nanos.map(network_tag));
+                view.tags.extend(folded_tags(*folded));
+            }
+            RowKind::Group {
+                first,
+                n_calls,
+                marks,
+                folded,
+                total_nanos,
+                median_nanos,
+                max_nanos,
+                elapsed_nanos,
+            } => {
+                self.operation(&mut view, *first);
+                view.id = Urls::group_id(self.refs.name(*first));
+                view.pattern = "url(#stripes)";
+                view.class.push_str(" group");
+                self.marks(&mut view, *marks, row);
+                view.tags.push(quiet(format!(
+                    "×{} · median {} · max {}",
+                    count(*n_calls as u64),
+                    duration(*median_nanos),
+                    duration(*max_nanos)
+                )));
+                view.tags.extend(errors_tag(folded.n_errors));
+                view.href.clone_from(&view.sign_href);
+                in_all(&mut view, *total_nanos, *elapsed_nanos);
             }
             RowKind::Missing { n_orphans, folded } => {
                 view.class.push_str(" fold");
@@ -124,9 +171,7 @@ impl Context<'_> {
                     view.tags.push(quiet(format!("all {operation}")));
                 }
                 fold(&mut view, name, *n_calls, *folded);
-                view.took = duration(*total_nanos);
-                "in all".clone_into(&mut view.note);
-                view.bar_label = format!("{} elapsed", duration(*elapsed_nanos));
+                in_all(&mut view, *total_nanos, *elapsed_nanos);
             }
             RowKind::Levels { n_levels, folded } => {
                 let name = format!("⋯ {} levels", count(*n_levels as u64));
@@ -178,28 +223,51 @@ impl Context<'_> {
     fn anchor(&self, node: Node) -> String {
         match node {
             Node::Span(span_idx) => Urls::row(self.refs.name(span_idx)),
+            Node::Group(first) => format!("#{}", Urls::group_id(self.refs.name(first))),
             Node::Top | Node::Missing => String::new(),
         }
     }
 
-    fn span(
-        &self,
-        view: &mut RowView,
-        span_idx: usize,
-        [is_hot, is_culprit, is_selected]: [bool; 3],
-        folded: Under,
-    ) {
-        let (trace, analysis) = (&self.loaded.trace, self.loaded.analysis());
+    /// Names a row after a span's operation.
+    fn operation(&self, view: &mut RowView, span_idx: usize) {
+        let trace = &self.loaded.trace;
+        self.colour(view, span_idx);
+        view.service = label(trace.service(span_idx)).into_owned();
+        view.name = label(&trace.span(span_idx).name).into_owned();
+    }
+
+    fn span(&self, view: &mut RowView, span_idx: usize, client_idx: Option<usize>, call: Call) {
+        let trace = &self.loaded.trace;
         let span = trace.span(span_idx);
         let name = self.refs.name(span_idx);
-        let service = trace.service(span_idx);
-        self.colour(view, span_idx);
+        self.operation(view, span_idx);
         view.id = Urls::row_id(name);
         view.href =
             Some(self.urls.trace_view(trace.id(), &self.view.with_span(name)) + &Urls::row(name));
-        view.service = label(service).into_owned();
-        view.name = label(&span.name).into_owned();
-        if is_hot {
+        view.took = duration(call.nanos);
+        if call.network_nanos.is_some() || trace.subtree(span_idx).len() > 1 {
+            view.note = format!("self {}", duration(call.self_nanos));
+        }
+        let origin = self.timeline.window.start;
+        let start = client_idx.map_or(span.start, |client_idx| {
+            trace.span(client_idx).start.min(span.start)
+        });
+        let start = if start < origin {
+            format!("starts {} before this", duration(origin.nanos_since(start)))
+        } else {
+            format!("starts at {}", duration(start.nanos_since(origin)))
+        };
+        let critical = match call.critical_nanos {
+            0 => "not on the critical path itself".to_owned(),
+            nanos => format!("on the critical path for {}", duration(nanos)),
+        };
+        view.bar_label = format!("{}, {start}, {critical}", view.took);
+    }
+
+    fn marks(&self, view: &mut RowView, marks: Marks, row: &Row) {
+        let analysis = self.loaded.analysis();
+        if marks.is_hot {
+            view.is_hot = true;
             view.class.push_str(" hot");
             view.pattern = "url(#hatch)";
             let share = percent(
@@ -213,11 +281,11 @@ impl Context<'_> {
                 text: share,
             });
         }
-        if is_culprit {
+        if marks.is_culprit {
             let share = percent(analysis.culprit.nanos, analysis.duration_nanos);
-            let wide = match analysis.culprit.span_idxs.len() {
-                1 => "most of it here ".to_owned(),
-                n => format!("most of it in {} of these ", count(n as u64)),
+            let wide = match (&row.kind, analysis.culprit.span_idxs.len()) {
+                (RowKind::Group { .. }, _) | (_, 1) => "most of it here ".to_owned(),
+                (_, n) => format!("most of it in {} of these ", count(n as u64)),
             };
             view.tags.push(TagView {
                 class: "h",
@@ -226,37 +294,35 @@ impl Context<'_> {
                 text: share,
             });
         }
-        if is_selected {
+        if marks.is_selected {
             view.class.push_str(" sel");
         }
-        if span.is_error() {
-            view.tags.push(TagView {
-                class: "e",
-                sign: "✕ ",
-                wide: "error".to_owned(),
-                text: String::new(),
-            });
-        }
-        view.tags.extend(folded_tags(folded));
-        view.took = duration(span.duration_nanos());
-        if trace.subtree(span_idx).len() > 1 {
-            view.note = format!("self {}", duration(analysis.self_nanos[span_idx]));
-        }
-        let origin = self.timeline.window.start;
-        let start = if span.start < origin {
-            format!(
-                "starts {} before this",
-                duration(origin.nanos_since(span.start))
-            )
-        } else {
-            format!("starts at {}", duration(span.start.nanos_since(origin)))
-        };
-        let critical = match analysis.critical_nanos[span_idx] {
-            0 => "not on the critical path itself".to_owned(),
-            nanos => format!("on the critical path for {}", duration(nanos)),
-        };
-        view.bar_label = format!("{}, {start}, {critical}", view.took);
     }
+
+    /// Says that a span failed, or of a pair only the client.
+    fn errors(&self, view: &mut RowView, span_idx: usize, client_idx: Option<usize>) {
+        let is_error = |at: usize| self.loaded.trace.span(at).is_error();
+        let wide = if is_error(span_idx) {
+            "error"
+        } else if client_idx.is_some_and(is_error) {
+            "error at the caller"
+        } else {
+            return;
+        };
+        view.tags.push(TagView {
+            class: "e",
+            sign: "✕ ",
+            wide: wide.to_owned(),
+            text: String::new(),
+        });
+    }
+}
+
+/// Says how long several calls took.
+fn in_all(view: &mut RowView, total_nanos: u64, elapsed_nanos: u64) {
+    view.took = duration(total_nanos);
+    "in all".clone_into(&mut view.note);
+    view.bar_label = format!("{} elapsed", duration(elapsed_nanos));
 }
 
 /// A row that stands for `n` siblings or levels and all that is under them.
@@ -294,6 +360,10 @@ fn quiet(text: String) -> TagView {
         wide: text,
         text: String::new(),
     }
+}
+
+fn network_tag(nanos: u64) -> TagView {
+    quiet(format!("↔ {} network", duration(nanos)))
 }
 
 fn errors_tag(n_errors: u64) -> Option<TagView> {
