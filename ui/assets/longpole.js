@@ -128,7 +128,7 @@
     const row = event.target.closest('.r');
     if (!row) return;
     const span = $('a.o', row);
-    if (link?.matches('.x') || row.matches('.fold')) {
+    if (link?.matches('.x') || row.matches('.fold, .group')) {
       // Opening rows keeps the details that are open now.
       const selected = new URLSearchParams(location.search).get('span'), target = link || span;
       if (!target) return;

@@ -52,6 +52,8 @@ struct TracePage<'a> {
     ticks: Vec<(Percent, String)>,
     end: String,
     rows: Vec<RowView>,
+    /// Whether some rows are pairs with time between their spans.
+    has_whiskers: bool,
     /// How many rows stand for how many spans.
     status: String,
     span: Option<SpanDetails>,
@@ -152,6 +154,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX).into(),
         analysis_href: urls.api_analysis(trace.id()),
         status: status(&timeline, trace.len()),
+        has_whiskers: rows.iter().any(|row| !row.whisker.is_empty()),
         rows,
         span: selected.map(|span_idx| {
             SpanDetails::of(

@@ -1,5 +1,7 @@
 //! A row of the waterfall as its template shows it.
 
+use std::borrow::Cow;
+
 use longpole_analysis::format::{count, duration, label, percent, span_label};
 
 use crate::Urls;
@@ -63,10 +65,10 @@ impl RowView {
     }
 }
 
-/// A tag; on narrow screens only `text` is there.
+/// A tag; on narrow screens `wide` is left out, and of those with nothing else all.
 pub(super) struct TagView {
     pub(super) class: &'static str,
-    pub(super) sign: &'static str,
+    pub(super) sign: Cow<'static, str>,
     pub(super) wide: String,
     pub(super) text: String,
 }
@@ -133,12 +135,16 @@ impl Context<'_> {
                 view.pattern = "url(#stripes)";
                 view.class.push_str(" group");
                 self.marks(&mut view, *marks, row);
-                view.tags.push(quiet(format!(
-                    "×{} · median {} · max {}",
-                    count(*n_calls as u64),
-                    duration(*median_nanos),
-                    duration(*max_nanos)
-                )));
+                view.tags.push(TagView {
+                    class: "k",
+                    sign: format!("×{}", count(*n_calls as u64)).into(),
+                    wide: format!(
+                        " · median {} · max {}",
+                        duration(*median_nanos),
+                        duration(*max_nanos)
+                    ),
+                    text: String::new(),
+                });
                 view.tags.extend(errors_tag(folded.n_errors));
                 view.href.clone_from(&view.sign_href);
                 in_all(&mut view, *total_nanos, *elapsed_nanos);
@@ -276,7 +282,7 @@ impl Context<'_> {
             );
             view.tags.push(TagView {
                 class: "h",
-                sign: "◀ ",
+                sign: "◀ ".into(),
                 wide: "SLOWEST HOP ".to_owned(),
                 text: share,
             });
@@ -289,7 +295,7 @@ impl Context<'_> {
             };
             view.tags.push(TagView {
                 class: "h",
-                sign: "",
+                sign: "".into(),
                 wide,
                 text: share,
             });
@@ -311,7 +317,7 @@ impl Context<'_> {
         };
         view.tags.push(TagView {
             class: "e",
-            sign: "✕ ",
+            sign: "✕ ".into(),
             wide: wide.to_owned(),
             text: String::new(),
         });
@@ -356,7 +362,7 @@ fn label_view(bar: &Bar, view: &RowView) -> Option<LabelView> {
 fn quiet(text: String) -> TagView {
     TagView {
         class: "q",
-        sign: "",
+        sign: "".into(),
         wide: text,
         text: String::new(),
     }
@@ -367,16 +373,11 @@ fn network_tag(nanos: u64) -> TagView {
 }
 
 fn errors_tag(n_errors: u64) -> Option<TagView> {
-    let wide = match n_errors {
-        0 => return None,
-        1 => " error".to_owned(),
-        _ => " errors".to_owned(),
-    };
-    Some(TagView {
+    (n_errors > 0).then(|| TagView {
         class: "e",
-        sign: "✕ ",
-        text: count(n_errors),
-        wide,
+        sign: format!("✕ {}", count(n_errors)).into(),
+        wide: if n_errors == 1 { " error" } else { " errors" }.to_owned(),
+        text: String::new(),
     })
 }
 

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -9,6 +9,7 @@ use longpole_storage::Health;
 use crate::testing::{
     FakeStore, NOW, Reply, checkout, eventful, get, site, site_at, trace_with_id,
 };
+use crate::trace_view::SpanRefs;
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
@@ -140,56 +141,190 @@ async fn a_trace_of_any_size_is_a_small_page_with_one_marked_row() {
     assert!(page.text().contains("levels"), "the middle is folded");
 }
 
-#[tokio::test]
-async fn links_on_the_pages_reach_every_span() {
-    let root = SpanBuilder::new(1, "root").at(0, 5_000);
-    let calls = (2..=450).map(|at| {
-        SpanBuilder::new(at, "call")
+/// A shop's slow page: items asked for one by one, now and then in pairs, some with queries of
+/// their own; with spans that share an ID, and one whose parent is not stored.
+fn shop() -> Trace {
+    let mut spans = vec![SpanBuilder::new(1, "GET /shop").service("web").at(0, 9_000)];
+    for item in 0..300 {
+        let (client, start) = (2 + 3 * item, item * 20);
+        let call = SpanBuilder::new(client, "GET").service("web");
+        spans.push(call.kind(SpanKind::Client).parent(1).at(start, start + 18));
+        let name = ["GET /item", "GET /price"][usize::from(item % 40 >= 30 && item % 2 == 0)];
+        let answer = SpanBuilder::new(client + 1, name).service("items");
+        let answer = answer.kind(SpanKind::Server).parent(client);
+        spans.push(answer.at(start + 2, start + 16));
+        let query = SpanBuilder::new(client + 2, "SELECT").service("items");
+        let query = query.parent(client + 1).at(start + 3, start + 9);
+        spans.push(if item % 97 == 0 {
+            query.error("no row")
+        } else {
+            query
+        });
+    }
+    spans.extend((1_000..1_097).map(|at| {
+        SpanBuilder::new(at, ["read", "write"][usize::from(at % 2 == 0)])
+            .service("web")
             .parent(1)
-            .at(at * 10, at * 10 + 9)
-    });
-    let inner = (451..=500).map(|at| {
-        SpanBuilder::new(at, "inner")
-            .parent(at - 400)
-            .at(at, at + 1)
-    });
-    let shared = [
-        SpanBuilder::new(600, "client")
+            .at(6_000 + at, 6_001 + at)
+    }));
+    spans.extend([
+        SpanBuilder::new(2_000, "client")
             .kind(SpanKind::Client)
             .parent(1)
             .at(1, 9),
-        SpanBuilder::new(600, "server")
+        SpanBuilder::new(2_000, "server")
             .kind(SpanKind::Server)
             .parent(1)
             .at(2, 8),
-        SpanBuilder::new(700, "orphan").parent(9_999).at(3, 4),
-    ];
-    let trace = testing::trace_of(
-        std::iter::once(root)
-            .chain(calls)
-            .chain(inner)
-            .chain(shared),
-    );
-    let n_spans = trace.len();
+        SpanBuilder::new(2_001, "orphan").parent(9_999).at(3, 4),
+    ]);
+    testing::trace_of(spans)
+}
+
+#[tokio::test]
+async fn links_reach_every_span_of_a_thousand() {
+    let trace = shop();
+    assert!(trace.len() >= 1_000);
+    let refs = SpanRefs::of(&trace);
+    let names: BTreeSet<String> = (0..trace.len())
+        .map(|at| refs.name(at).to_string())
+        .collect();
     let site = site([trace]);
-    let mut seen: HashSet<String> = HashSet::new();
-    let mut pages: HashSet<String> = HashSet::new();
+    // Pages with other rows open are followed; of spans only their details are read.
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut opened: HashSet<String> = HashSet::new();
     let mut waiting = vec![format!("/trace/{ID}")];
     while let Some(uri) = waiting.pop() {
         let page = get(&site, &uri).await;
         assert_eq!(page.status, StatusCode::OK, "{uri}");
         assert_eq!(page.texts(".hot").len(), 1, "{uri}");
-        seen.extend(page.attributes(".r[id]", "id"));
         for href in page.attributes(".r a.x", "href") {
             let href = href.split('#').next().unwrap_or_default().to_owned();
             // Only what opens one row: what is below it is opened from there.
             let first = href.split("x=").last().unwrap_or_default().to_owned();
-            if pages.insert(first) {
+            if opened.insert(first) {
                 waiting.push(href);
             }
         }
+        for href in page.attributes(".r a.o", "href") {
+            seen.extend(selected_by(&href));
+        }
     }
-    assert_eq!(seen.len(), n_spans);
+    for span in seen.clone() {
+        let details = get(&site, &format!("/trace/{ID}/span/{span}")).await;
+        assert_eq!(details.status, StatusCode::OK, "{span}");
+        for href in details.attributes(".other a", "href") {
+            seen.extend(selected_by(&href));
+        }
+    }
+    assert_eq!(seen, names);
+}
+
+/// The span a link selects.
+fn selected_by(href: &str) -> Option<String> {
+    let (_, query) = href.split('#').next()?.split_once('?')?;
+    let span = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("span="))?;
+    Some(span.to_owned())
+}
+
+/// A call of 100 ms whose server has it for 80, and which fails for the caller only.
+fn called() -> Trace {
+    testing::trace_of([
+        SpanBuilder::new(1, "GET /").service("web").at(0, 120),
+        SpanBuilder::new(2, "GET")
+            .service("web")
+            .kind(SpanKind::Client)
+            .parent(1)
+            .at(10, 110)
+            .error("timeout"),
+        SpanBuilder::new(3, "GET /stock")
+            .service("stock")
+            .kind(SpanKind::Server)
+            .parent(2)
+            .at(20, 100),
+    ])
+}
+
+#[tokio::test]
+async fn a_call_is_one_row_that_both_its_spans_select() {
+    let row = "stock GET /stock◀ SLOWEST HOP 83 %most of it here 67 %✕ error at the caller↔ 20 ms network";
+    let plain = page(called(), "").await;
+    assert_eq!(plain.texts(".hot .n"), [row]);
+    assert_eq!(plain.texts(".hot .v"), ["100 ms self 100 ms"]);
+    assert_eq!(
+        plain.attributes(".hot .g", "aria-label"),
+        ["100 ms, starts at 10 ms, on the critical path for 100 ms"]
+    );
+    assert_eq!(plain.attributes(".hot .wh", "d").len(), 1);
+    assert_eq!(plain.texts("#st"), ["all 3 spans shown"]);
+    let of_server = format!("/trace/{ID}?span=0000000000000003#s-0000000000000003");
+    assert_eq!(plain.attributes(".hot a.o", "href"), [of_server.as_str()]);
+
+    let server = page(called(), "?span=0000000000000003").await;
+    assert_eq!(server.attributes(".sel", "id"), ["s-0000000000000003"]);
+    assert_eq!(
+        server.texts(".other"),
+        ["Called by web GET in 100 ms, ↔ 20 ms network and queue between them. ✕ error there"]
+    );
+    let of_client = format!("/trace/{ID}?span=0000000000000002#s-0000000000000003");
+    assert_eq!(server.attributes(".other a", "href"), [of_client]);
+
+    let client = page(called(), "?span=0000000000000002").await;
+    assert_eq!(client.attributes(".sel", "id"), ["s-0000000000000003"]);
+    assert_eq!(client.texts(".dr h2"), ["webGET"]);
+    assert_eq!(
+        client.texts(".other"),
+        ["Answered by stock GET /stock in 80 ms, ↔ 20 ms network and queue between them."]
+    );
+    assert_eq!(client.attributes(".other a", "href"), [of_server]);
+}
+
+#[tokio::test]
+async fn a_group_says_how_many_calls_and_errors_it_stands_for() {
+    let calls = (0..153).map(|at| {
+        let call = SpanBuilder::new(2 + at, "SELECT item").service("db");
+        let call = call.parent(1).at(at * 10, at * 10 + 2 + at % 3);
+        if at % 50 == 0 { call.error("no") } else { call }
+    });
+    let root = SpanBuilder::new(1, "GET /list").at(0, 1_530);
+    let trace = testing::trace_of(std::iter::once(root).chain(calls));
+    let site = site([trace]);
+    let closed = get(&site, &format!("/trace/{ID}")).await;
+    assert_eq!(
+        closed.texts(".group .n"),
+        ["▸db SELECT item×153 · median 3.0 ms · max 4.0 ms✕ 4 errors"]
+    );
+    assert_eq!(closed.texts(".group .v"), ["459 ms in all"]);
+    assert_eq!(closed.texts("#st"), ["2 rows stand for 154 spans"]);
+    let open = format!("/trace/{ID}?x=group-0000000000000002#g-0000000000000002");
+    assert_eq!(closed.attributes(".group a.x", "href"), [open.as_str()]);
+
+    let page = get(&site, open.split('#').next().unwrap_or_default()).await;
+    assert_eq!(page.attributes(".group", "aria-expanded"), ["true"]);
+    assert_eq!(page.texts("[role=row]").len(), 155);
+    assert_eq!(page.texts(".r:not(.group) .tag.e").len(), 4);
+    let close = format!("/trace/{ID}#g-0000000000000002");
+    assert_eq!(page.attributes(".group a.x", "href"), [close]);
+}
+
+#[tokio::test]
+async fn a_fold_counts_the_errors_in_it() {
+    let calls = (0..200).map(|at| {
+        let name = ["read", "write"][usize::from(at % 2 == 0)];
+        let call = SpanBuilder::new(2 + at, name).parent(1);
+        let call = call.at(at * 10, at * 10 + 5);
+        if at % 4 == 0 { call.error("no") } else { call }
+    });
+    let root = SpanBuilder::new(1, "GET /list").at(0, 2_000);
+    let trace = testing::trace_of(std::iter::once(root).chain(calls));
+    let page = page(trace, "").await;
+    // 10 of the 50 errors have rows of their own.
+    assert_eq!(page.texts(".r:not(.fold) .tag.e").len(), 10);
+    let folds = page.texts(".fold .n");
+    assert_eq!(folds.len(), 10);
+    assert_eq!(folds[9], "▸⋯ 163 more calls✕ 40 errors");
 }
 
 #[tokio::test]
