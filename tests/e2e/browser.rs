@@ -81,6 +81,42 @@ async fn a_spans_details_open_with_scripts_and_without() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_the_critical_path_is_shown_by_link_and_by_key() {
+    let server = with_checkouts().await;
+    for script in [Script::On, Script::Off] {
+        let browser = Browser::start(script).await;
+        let path = format!("/trace/{:032x}?span={:016x}", 1, 4);
+        browser.open(&server.ui_url(&path)).await;
+        let n_rows = browser.texts(".r").await.len();
+        browser.click("#path").await;
+        eventually("fewer rows", async || {
+            let rows = browser.texts(".r").await;
+            (!rows.is_empty() && rows.len() < n_rows).then_some(())
+        })
+        .await;
+        let url = browser.url().await;
+        for part in ["view=path".to_owned(), format!("span={:016x}", 4)] {
+            assert!(url.contains(&part), "{script:?}: {part} is in {url}");
+        }
+        assert_eq!(browser.texts(".hot").await.len(), 1, "{script:?}");
+        assert_eq!(browser.texts(".dr").await.len(), 1, "{script:?}");
+        if let Script::On = script {
+            let press = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'p', bubbles: true}))";
+            browser.run(press).await;
+            eventually("all rows again", async || {
+                (browser.texts(".r").await.len() == n_rows).then_some(())
+            })
+            .await;
+        }
+        assert_eq!(
+            browser.complaints().await,
+            Vec::<String>::new(),
+            "{script:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_scrolls_sideways() {
     let server = with_checkouts().await;
     let browser = Browser::start(Script::On).await;

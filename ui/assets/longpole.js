@@ -37,10 +37,10 @@
   if (!grid) return;
 
   // ---- rows
-  const lay = $('#lay'), status = $('#st'), said = status.textContent, line = $('.cp'), filter = $('#q'), path = $('#path'), help = $('#help');
+  const lay = $('#lay'), status = $('#st'), said = status.textContent, line = $('.cp'), filter = $('#q'), help = $('#help');
   const rows = $$('.r', grid);
   rows.forEach((row, at) => { row.id ||= `row-${at}`; });
-  for (const control of [filter, path, help]) control.hidden = false;
+  for (const control of [filter, help]) control.hidden = false;
   // One tab stop: the arrows move inside.
   grid.tabIndex = 0;
   for (const link of $$('a', grid)) link.tabIndex = -1;
@@ -71,11 +71,10 @@
   // ---- which rows are shown
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const onPath = path.getAttribute('aria-pressed') === 'true';
     let n = 0;
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
-      row.hidden = (onPath && row.classList.contains('off')) || !words.every(word => text.includes(word));
+      row.hidden = !words.every(word => text.includes(word));
       n += !row.hidden;
     }
     // The line is drawn for all rows.
@@ -83,10 +82,12 @@
     status.textContent = n === rows.length ? said : `${n} of these ${rows.length} rows match`;
   };
   filter.addEventListener('input', show);
-  path.addEventListener('click', () => {
-    path.setAttribute('aria-pressed', path.getAttribute('aria-pressed') !== 'true');
-    show();
-  });
+  // Other rows keep the details that are open now, which the links do not know of.
+  const other = link => {
+    const url = new URL(link.href), selected = new URLSearchParams(location.search).get('span');
+    if (selected) url.searchParams.set('span', selected); else url.searchParams.delete('span');
+    location.href = url;
+  };
 
   // ---- a span's details
   const drop = () => { $('#dr')?.remove(); lay.classList.remove('open'); };
@@ -125,18 +126,14 @@
     if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     const link = event.target.closest('a');
     if (link && 'close' in link.dataset) { event.preventDefault(); return close(); }
+    if (link?.matches('.bar a')) { event.preventDefault(); return other(link); }
     const row = event.target.closest('.r');
     if (!row) return;
     const span = $('a.o', row);
     if (link?.matches('.x') || row.matches('.fold, .group')) {
-      // Opening rows keeps the details that are open now.
-      const selected = new URLSearchParams(location.search).get('span'), target = link || span;
-      if (!target) return;
-      const url = new URL(target.href);
-      if (selected) url.searchParams.set('span', selected); else url.searchParams.delete('span');
+      if (!link && !span) return;
       event.preventDefault();
-      location.href = url;
-      return;
+      return other(link || span);
     }
     if (!span || getSelection().toString()) return;
     event.preventDefault();
@@ -153,7 +150,8 @@
     Escape: close,
     s: () => go($('.r.hot', grid)),
     e: () => next(row => $('.tag.e', row)),
-    p: () => path.click(),
+    p: () => $('#path').click(),
+    x: () => $('#errors')?.click(),
     '/': () => filter.focus(),
     '?': () => help.click(),
   };
@@ -172,6 +170,6 @@
     act();
   });
   help.addEventListener('click', () => {
-    alert('↑ ↓ or j k: move · ← →: close, open · Enter: details · Esc: close them\ns: slowest hop · e: next error · p: critical path only · /: filter');
+    alert('↑ ↓ or j k: move · ← →: close, open · Enter: details · Esc: close them\ns: slowest hop · e: next error · p: critical path only · x: errors only · /: filter');
   });
 })();

@@ -9,7 +9,9 @@ mod bar;
 mod group;
 pub(crate) mod pair;
 mod path;
+mod row;
 mod rows;
+mod shown;
 mod story;
 mod target;
 #[cfg(test)]
@@ -21,7 +23,8 @@ use longpole_analysis::Analysis;
 use longpole_proto::Trace;
 
 pub(crate) use bar::{Bar, Label};
-pub(crate) use rows::{Marks, Row, RowKind, Toggle};
+pub(crate) use row::{Marks, Row, RowKind, Toggle};
+pub(crate) use shown::Shown;
 pub(crate) use story::Expansion;
 pub(crate) use tree::{Node, Under};
 pub(crate) use window::{Percent, Place, Tick, Window};
@@ -37,6 +40,8 @@ pub(crate) const ROW_PX: usize = 24;
 /// What a viewer asked for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
+    /// Which rows there are.
+    pub(crate) shown: Shown,
     /// The span whose details are shown; its row is always there.
     pub(crate) selected: Option<usize>,
     /// The rows opened by hand.
@@ -72,7 +77,7 @@ pub(crate) struct Band {
 impl Timeline {
     /// Lays a trace out.
     pub(crate) fn of(trace: &Trace, analysis: &Analysis, options: &Options) -> Self {
-        let tree = Tree::of(trace, analysis);
+        let tree = Tree::of(trace, analysis, options.shown, options.selected);
         let window = Window::of(trace);
         let culprit = &analysis.culprit;
         let hop = &analysis.hops[analysis.slowest_hop];
@@ -87,7 +92,8 @@ impl Timeline {
             marked.hot,
             Target::culprit(&tree),
         ];
-        let targets: Vec<Target> = targets.into_iter().chain(marked.selected).collect();
+        let targets = targets.into_iter().chain(marked.selected);
+        let targets: Vec<Target> = targets.filter(|target| tree.has(target.node)).collect();
         let expanded = options.expanded.iter().copied();
         let expanded: Vec<Expansion> = expanded.filter(|open| tree.has(open.node)).collect();
         let story = Story::of(&tree, &targets, &expanded);

@@ -1,4 +1,7 @@
-//! What a trace page shows, as its URL says it: the selected span and the opened rows.
+//! What a trace page shows, as its URL says it: which rows, the selected span and the opened rows.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,7 +10,7 @@ use std::str::FromStr;
 use longpole_proto::{SpanId, Trace};
 
 use crate::error::BadParameter;
-use crate::timeline::{Expansion, Node};
+use crate::timeline::{Expansion, Node, Shown};
 
 /// How many opened rows a URL keeps; opening one more closes the first.
 pub(crate) const EXPANSIONS_MAX: usize = 16;
@@ -172,6 +175,8 @@ impl FromStr for ExpansionRef {
 /// The state of a trace page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TraceView {
+    /// Which rows there are.
+    pub(crate) shown: Shown,
     /// The span whose details are shown.
     pub(crate) span: Option<SpanRef>,
     /// The rows opened by hand, the newest last.
@@ -195,6 +200,10 @@ impl TraceView {
                         bad.push(BadParameter::new(name, value, "a span ID: 16 hex digits"));
                     }
                 },
+                "view" => match Shown::named(value) {
+                    Some(shown) => view.shown = shown,
+                    None => bad.push(BadParameter::new(name, value, "story, path or errors")),
+                },
                 "x" => match value.parse() {
                     Ok(expansion) => view.expand(expansion),
                     Err(SpanRefError) => {
@@ -205,7 +214,7 @@ impl TraceView {
                         ));
                     }
                 },
-                _ => bad.push(BadParameter::unknown(name, value, &["span", "x"])),
+                _ => bad.push(BadParameter::unknown(name, value, &["span", "view", "x"])),
             }
         }
         if bad.is_empty() { Ok(view) } else { Err(bad) }
@@ -224,7 +233,7 @@ impl TraceView {
     pub(crate) fn with_span(&self, span: SpanRef) -> Self {
         Self {
             span: Some(span),
-            expanded: self.expanded.clone(),
+            ..self.clone()
         }
     }
 
@@ -233,7 +242,16 @@ impl TraceView {
     pub(crate) fn without_span(&self) -> Self {
         Self {
             span: None,
-            expanded: self.expanded.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// This view with other rows.
+    #[must_use]
+    pub(crate) fn with_shown(&self, shown: Shown) -> Self {
+        Self {
+            shown,
+            ..self.clone()
         }
     }
 
@@ -255,13 +273,12 @@ impl TraceView {
 
     /// The parameters of this view's URL.
     pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
-        let span = self.span.iter().map(|span| ("span", span.to_string()));
-        span.chain(
-            self.expanded
-                .iter()
-                .map(|expansion| ("x", expansion.to_string())),
-        )
-        .collect()
+        let shown =
+            (self.shown != Shown::default()).then(|| ("view", self.shown.name().to_owned()));
+        let span = self.span.map(|span| ("span", span.to_string()));
+        let expanded = self.expanded.iter();
+        let expanded = expanded.map(|expansion| ("x", expansion.to_string()));
+        shown.into_iter().chain(span).chain(expanded).collect()
     }
 
     /// The opened rows of this trace; what it does not have is left out.
@@ -301,99 +318,5 @@ impl SpanRefs<'_> {
             node: self.node(expansion.node),
             page: expansion.page,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use longpole_proto::SpanKind;
-    use longpole_proto::testing::{self, SpanBuilder};
-
-    use super::*;
-
-    #[test]
-    fn spans_that_share_an_id_have_names_of_their_own() {
-        let trace = testing::trace_of([
-            SpanBuilder::new(1, "root").at(0, 100),
-            SpanBuilder::new(2, "client")
-                .parent(1)
-                .kind(SpanKind::Client)
-                .at(10, 90),
-            SpanBuilder::new(2, "server")
-                .parent(1)
-                .kind(SpanKind::Server)
-                .at(20, 80),
-            SpanBuilder::new(2, "other").parent(1).at(95, 99),
-        ]);
-        let refs = SpanRefs::of(&trace);
-        let names: Vec<String> = (0..trace.len())
-            .map(|at| refs.name(at).to_string())
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "0000000000000001",
-                "0000000000000002~1",
-                "0000000000000002",
-                "0000000000000002~3"
-            ]
-        );
-        for (at, name) in names.iter().enumerate() {
-            assert_eq!(refs.find(name.parse().expect("a span")), Some(at), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_view_survives_its_url() {
-        let pairs = |texts: &[(&str, &str)]| -> Vec<(String, String)> {
-            texts
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect()
-        };
-        let given = pairs(&[
-            ("span", "00f067aa0ba902b7"),
-            ("x", "top.2"),
-            ("x", "00f067aa0ba902b7~2.3"),
-            ("x", "missing"),
-            ("x", "group-00f067aa0ba902b7~2.3"),
-        ]);
-        let view = TraceView::read(&given).expect("a view");
-        let made: Vec<(String, String)> = view
-            .pairs()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        assert_eq!(made, given);
-        for bad in [
-            ("span", "xyz"),
-            ("x", "top.0"),
-            ("x", "00f067aa0ba902b7.x"),
-            ("x", "group-"),
-            ("y", "1"),
-        ] {
-            assert_eq!(
-                TraceView::read(&pairs(&[bad])).expect_err("refused").len(),
-                1,
-                "{bad:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn opening_more_rows_than_a_url_keeps_closes_the_first() {
-        let mut view = TraceView::default();
-        for n in 1..=20 {
-            let span = SpanRef {
-                span_id: testing::span_id(n),
-                nth: None,
-            };
-            view = view.with_open(ExpansionRef {
-                node: NodeRef::Span(span),
-                page: 1,
-            });
-        }
-        assert_eq!(view.expanded.len(), EXPANSIONS_MAX);
-        assert_eq!(view.pairs()[0].1, "0000000000000005");
     }
 }

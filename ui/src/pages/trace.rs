@@ -16,7 +16,7 @@ use crate::format::{Count, iso, utc};
 use crate::pages::span::SpanDetails;
 use crate::palette::Palette;
 use crate::site::{Frame, Site, html};
-use crate::timeline::{Options, Percent, Timeline};
+use crate::timeline::{Options, Percent, Shown, Timeline};
 use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRef, SpanRefs, TraceView};
 use crate::{Urls, palette};
@@ -54,6 +54,8 @@ struct TracePage<'a> {
     rows: Vec<RowView>,
     /// Whether some rows are pairs with time between their spans.
     has_whiskers: bool,
+    /// What shows other rows.
+    views: Vec<ViewLink>,
     /// How many rows stand for how many spans.
     status: String,
     span: Option<SpanDetails>,
@@ -74,6 +76,14 @@ struct Facts {
     n_duplicates: Count,
     depth: Count,
     json_href: String,
+}
+
+/// Switches a view on, or back to the story.
+struct ViewLink {
+    name: &'static str,
+    text: &'static str,
+    is_on: bool,
+    href: String,
 }
 
 /// A service's part of the critical path.
@@ -117,6 +127,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
     let refs = SpanRefs::of(trace);
     let selected = view.span.and_then(|span| refs.find(span));
     let options = Options {
+        shown: view.shown,
         selected,
         expanded: view.expansions(&refs),
     };
@@ -153,7 +164,8 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         more_findings,
         n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX).into(),
         analysis_href: urls.api_analysis(trace.id()),
-        status: status(&timeline, trace.len()),
+        views: views(urls, loaded, view),
+        status: status(&timeline, view.shown, loaded),
         has_whiskers: rows.iter().any(|row| !row.whisker.is_empty()),
         rows,
         span: selected.map(|span_idx| {
@@ -274,15 +286,48 @@ fn findings(
         .collect()
 }
 
-fn status(timeline: &Timeline, n_spans: usize) -> String {
+/// The views a trace has beside its story.
+fn views(urls: &Urls, loaded: &Loaded, view: &TraceView) -> Vec<ViewLink> {
+    let trace = &loaded.trace;
+    let link = |shown: Shown, text| {
+        let is_on = view.shown == shown;
+        let other = if is_on { Shown::Story } else { shown };
+        ViewLink {
+            name: shown.name(),
+            text,
+            is_on,
+            href: urls.trace_view(trace.id(), &view.with_shown(other)),
+        }
+    };
+    let errors = link(Shown::Errors, "Errors only");
+    let errors = (trace.n_errors() > 0 || errors.is_on).then_some(errors);
+    let path = link(Shown::Path, "Critical path only");
+    std::iter::once(path).chain(errors).collect()
+}
+
+fn status(timeline: &Timeline, shown: Shown, loaded: &Loaded) -> String {
+    let n_spans = loaded.trace.len();
     let n_rows = Count::from(timeline.rows.len());
-    if timeline.n_spans_shown() < n_spans {
-        return format!("{n_rows} rows stand for {} spans", Count::from(n_spans));
-    }
-    match n_spans {
-        1 => "the only span is shown".to_owned(),
-        n => format!("all {} spans shown", Count::from(n)),
-    }
+    let (what, n) = match shown {
+        Shown::Story if timeline.n_spans_shown() < n_spans => {
+            return format!("{n_rows} rows stand for {} spans", Count::from(n_spans));
+        }
+        Shown::Story if n_spans == 1 => return "the only span is shown".to_owned(),
+        Shown::Story => return format!("all {} spans shown", Count::from(n_spans)),
+        Shown::Path => {
+            let critical = loaded.analysis().critical_nanos.iter();
+            (
+                "on the critical path",
+                critical.filter(|&&nanos| nanos > 0).count(),
+            )
+        }
+        Shown::Errors => ("that failed", loaded.trace.n_errors()),
+    };
+    let (n, all) = (Count::from(n), Count::from(n_spans));
+    format!(
+        "{n_rows} row{} for the {n} of {all} spans {what}",
+        n_rows.s()
+    )
 }
 
 fn tick_text(nanos: u64) -> String {

@@ -19,8 +19,8 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Looks through the children of every span.
-    pub(crate) fn of(trace: &Trace, analysis: &Analysis) -> Self {
+    /// Looks through the children of every span, but for those that are not shown.
+    pub(crate) fn of(trace: &Trace, analysis: &Analysis, shows: impl Fn(usize) -> bool) -> Self {
         let mut groups = Self {
             members: Vec::new(),
             group_of: Vec::new(),
@@ -30,7 +30,7 @@ impl Groups {
             if trace.subtree(parent).len() <= MEMBERS_MIN {
                 continue;
             }
-            for child in trace.children(parent) {
+            for child in trace.children(parent).filter(|&child| shows(child)) {
                 let child = pair::row_span(analysis, child);
                 if run.last().is_some_and(|&last| !is_same(trace, last, child)) {
                     groups.end(&mut run, trace.len());

@@ -4,6 +4,7 @@ use longpole_proto::UnixNanos;
 
 use super::bar::Bar;
 use super::pair::{self, Call};
+use super::row::{Marks, Row, RowKind, Toggle};
 use super::story::{Expansion, Item, Story};
 use super::target::Target;
 use super::tree::{Node, Tree, Under};
@@ -13,111 +14,6 @@ use super::window::Window;
 const STRETCHES_MAX: usize = 1_200;
 /// How many one bar draws at least, and at most.
 const STRETCHES_PER_BAR: (usize, usize) = (6, 24);
-
-/// One row.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Row {
-    /// What it stands for.
-    pub(crate) kind: RowKind,
-    /// How far it is indented; the topmost rows are at 0.
-    pub(crate) depth: usize,
-    /// What opens or closes it.
-    pub(crate) toggle: Toggle,
-    /// Its bar.
-    pub(crate) bar: Bar,
-    /// Whether it or what is under it is on the critical path.
-    pub(crate) on_path: bool,
-}
-
-/// What a row stands for.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum RowKind {
-    /// A span, or a pair of them.
-    Span {
-        /// Which; of a pair the entry.
-        span_idx: usize,
-        /// The client of a pair.
-        client_idx: Option<usize>,
-        /// What it took, both of a pair together.
-        call: Call,
-        /// What is marked.
-        marks: Marks,
-        /// What is under it and has no row, itself not counted; nothing when it is open.
-        folded: Under,
-    },
-    /// Calls of one operation, one after another.
-    Group {
-        /// The first of them, which names them all.
-        first: usize,
-        /// How many.
-        n_calls: usize,
-        /// What is marked.
-        marks: Marks,
-        /// They and what is under them; nothing when the row is open.
-        folded: Under,
-        /// How long they took, one by one.
-        total_nanos: u64,
-        /// How long half of them took at most.
-        median_nanos: u64,
-        /// How long the longest took.
-        max_nanos: u64,
-        /// How long it was from the first one's start to the last one's end.
-        elapsed_nanos: u64,
-    },
-    /// The spans below name parents that are not stored.
-    Missing {
-        /// How many name one.
-        n_orphans: usize,
-        /// What is under the row and not shown; nothing when it is open.
-        folded: Under,
-    },
-    /// Siblings that are folded.
-    Fold {
-        /// How many siblings.
-        n_calls: usize,
-        /// Whether they are all their parent has.
-        is_all: bool,
-        /// They and what is under them.
-        folded: Under,
-        /// How long they took, one by one.
-        total_nanos: u64,
-        /// How long it was from the first one's start to the last one's end.
-        elapsed_nanos: u64,
-        /// The first of them, when all are of one operation.
-        operation_of: Option<usize>,
-    },
-    /// Levels that are left out on the way down to the next row.
-    Levels {
-        /// How many.
-        n_levels: usize,
-        /// They and what hangs beside the way.
-        folded: Under,
-    },
-}
-
-/// What a row is marked as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Marks {
-    /// It is the slowest hop's entry, or stands for it.
-    pub(crate) is_hot: bool,
-    /// It is what took most of the slowest hop's time, or stands for that.
-    pub(crate) is_culprit: bool,
-    /// Its details are shown.
-    pub(crate) is_selected: bool,
-}
-
-/// What opens or closes a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Toggle {
-    /// Nothing is under it.
-    None,
-    /// It is open, and stays so.
-    Open,
-    /// It was opened by hand.
-    Close(Node),
-    /// It is closed.
-    Expand(Expansion),
-}
 
 /// What some rows are marked for.
 #[derive(Debug, Clone, Copy)]
@@ -208,13 +104,18 @@ impl Builder<'_> {
     fn node(&mut self, node: Node, depth: usize) {
         let under = self.tree.under(node);
         let is_open = self.story.is_open(node);
-        let toggle = match (self.tree.has_children(node), is_open) {
+        let has_children = self.tree.has_children(node);
+        let toggle = match (has_children, is_open) {
             (false, _) => Toggle::None,
             (true, true) if self.story.is_opened_by_hand(node) => Toggle::Close(node),
             (true, true) => Toggle::Open,
             (true, false) => Toggle::Expand(Expansion { node, page: 1 }),
         };
-        let folded = if is_open { Under::default() } else { under };
+        let folded = if has_children && !is_open {
+            under
+        } else {
+            Under::default()
+        };
         let (kind, bar) = match node {
             Node::Span(span_idx) => {
                 self.stands_here(span_idx);
@@ -399,8 +300,11 @@ impl Builder<'_> {
             }
         }
         debug_assert!(
-            self.row_of.iter().all(|&row| row != NO_ROW),
-            "every span stands in a row"
+            self.row_of
+                .iter()
+                .enumerate()
+                .all(|(at, &row)| row != NO_ROW || !self.tree.shows(at)),
+            "every span that is shown stands in a row"
         );
         // How much detail a bar may have depends on how many there are.
         let (least, most) = STRETCHES_PER_BAR;

@@ -266,8 +266,14 @@ impl Story {
                 .iter()
                 .map(|&node| (importance(node), Reverse(node))),
         );
+        // Where only some spans are shown, all of them are wanted.
+        let opens_from = if tree.is_partial() {
+            0
+        } else {
+            total / OPENS_AT
+        };
         while let Some((share, Reverse(node))) = waiting.pop() {
-            if share < total / OPENS_AT {
+            if share < opens_from {
                 break;
             }
             let is_group = matches!(node, Node::Group(_));

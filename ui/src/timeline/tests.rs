@@ -14,8 +14,8 @@ fn timeline(trace: &Trace, options: &Options) -> Timeline {
 
 fn opened(expanded: &[Expansion]) -> Options {
     Options {
-        selected: None,
         expanded: expanded.to_vec(),
+        ..Options::default()
     }
 }
 
@@ -132,7 +132,7 @@ fn a_small_trace_is_shown_whole() {
         &trace,
         &Options {
             selected: Some(3),
-            expanded: Vec::new(),
+            ..Options::default()
         },
     );
     assert_snapshot!(text(&trace, &timeline));
@@ -297,11 +297,15 @@ fn a_trace_of_any_size_has_few_rows_and_one_is_hot() {
 }
 
 /// Follows every link that opens a row, from `start` on, and gives all spans that had a row.
-fn reached(trace: &Trace, follow: impl Fn(&Options, Expansion) -> Options) -> HashSet<usize> {
+fn reached(
+    trace: &Trace,
+    start: Options,
+    follow: impl Fn(&Options, Expansion) -> Options,
+) -> HashSet<usize> {
     let analysis = Analysis::of(trace);
     let mut seen = HashSet::new();
     let mut followed: HashSet<(Node, usize)> = HashSet::new();
-    let mut waiting = vec![Options::default()];
+    let mut waiting = vec![start];
     while let Some(options) = waiting.pop() {
         let timeline = Timeline::of(trace, &analysis, &options);
         assert_eq!(n_hot(&timeline), 1, "the slowest hop is always there");
@@ -333,15 +337,15 @@ fn with(options: &Options, expansion: Expansion) -> Options {
         expanded.remove(0);
     }
     Options {
-        selected: None,
         expanded,
+        ..options.clone()
     }
 }
 
 #[test]
 fn links_reach_every_span() {
     for trace in [wide(700), deep(400), bushy(1_000), shop(1_000)] {
-        assert_eq!(reached(&trace, with).len(), trace.len());
+        assert_eq!(reached(&trace, Options::default(), with).len(), trace.len());
     }
 }
 
@@ -404,7 +408,7 @@ fn a_selected_span_has_a_row_wherever_it_is() {
                 &trace,
                 &Options {
                     selected: Some(selected),
-                    expanded: Vec::new(),
+                    ..Options::default()
                 },
             );
             let selected_rows: Vec<&Row> = timeline
@@ -467,7 +471,7 @@ fn a_client_and_the_server_it_called_share_a_row() {
         &trace,
         &Options {
             selected: Some(1),
-            expanded: Vec::new(),
+            ..Options::default()
         },
     );
     assert_snapshot!(text(&trace, &shown));
@@ -528,6 +532,41 @@ fn fewer_calls_than_five_are_no_group() {
     }
 }
 
+#[test]
+fn only_the_critical_path_or_errors_are_shown_when_asked_for() {
+    let trace = checkout();
+    let shown = |shown| {
+        let options = Options {
+            shown,
+            ..Options::default()
+        };
+        text(&trace, &timeline(&trace, &options))
+    };
+    assert!(!shown(Shown::Path).contains("pricing"));
+    assert_snapshot!(shown(Shown::Errors), @r"
+    v gateway POST /checkout | 0+100 | M0 0h25.6v1h-25.6zM974.4 0h25.6v1h-25.6z
+      v checkout POST /orders | 2.56+94.87 | M25.6 0h25.6v1h-25.6zM564.1 0h51.3v1h-51.3zM897.4 0h76.9v1h-76.9z
+          inventory GET /stock HOT | 5.13+51.28 | M51.3 0h25.6v1h-25.6zM512.8 0h51.3v1h-51.3z
+        v payments POST /charge | 61.54+28.21 | M615.4 0h25.6v1h-25.6zM871.8 0h25.6v1h-25.6z
+            payments POST bank | 64.1+23.08 | M641 0h230.8v1h-230.8z
+    ");
+}
+
+#[test]
+fn links_reach_all_errors_where_only_they_are_shown() {
+    for trace in [shop(1_500), wide(3_000), bushy(2_000)] {
+        let options = Options {
+            shown: Shown::Errors,
+            ..Options::default()
+        };
+        let reached = reached(&trace, options, with);
+        let errors = (0..trace.len()).filter(|&at| trace.span(at).is_error());
+        let missed: Vec<usize> = errors.filter(|at| !reached.contains(at)).collect();
+        assert_eq!(missed, [0; 0]);
+        assert!(reached.len() < trace.len() / 2);
+    }
+}
+
 /// Six calls of one operation, the third much slower than all else.
 fn slow_among_others() -> Trace {
     testing::draw(
@@ -557,7 +596,7 @@ fn a_closed_group_stands_for_the_slowest_hop_in_it() {
     };
     let selected = Options {
         selected: Some(6),
-        expanded: Vec::new(),
+        ..Options::default()
     };
     for options in [opened(&[expansion]), selected] {
         let open = timeline(&trace, &options);
@@ -590,7 +629,7 @@ proptest! {
     #[test]
     fn every_span_stands_in_one_row(trace in testing::any_trace(150), selected in 0..150_usize, opened in 0..150_usize) {
         let expanded = vec![Expansion { node: Node::Span(opened % trace.len()), page: 1 }];
-        let options = Options { selected: Some(selected % trace.len()), expanded };
+        let options = Options { selected: Some(selected % trace.len()), expanded, ..Options::default() };
         let timeline = timeline(&trace, &options);
         prop_assert_eq!(n_hot(&timeline), 1);
         let mut n_spans = 0;
@@ -606,5 +645,34 @@ proptest! {
             }
         }
         prop_assert_eq!(n_spans, trace.len() as u64, "folded or shown, each once");
+    }
+
+    #[test]
+    fn views_show_what_they_say_and_what_leads_to_it(trace in testing::any_trace(60), selected in 0..60_usize) {
+        let analysis = Analysis::of(&trace);
+        for shown in [Shown::Path, Shown::Errors] {
+            let options = Options { shown, selected: Some(selected % trace.len()), ..Options::default() };
+            let timeline = timeline(&trace, &options);
+            prop_assert_eq!(n_hot(&timeline), 1);
+            let n_selected = timeline.rows.iter().filter(|row| marks(row).is_selected).count();
+            prop_assert_eq!(n_selected, 1);
+            let is_wanted = |at: usize| match shown {
+                Shown::Path => analysis.critical_nanos[at] > 0,
+                _ => trace.span(at).is_error(),
+            };
+            let n_wanted = (0..trace.len()).filter(|&at| is_wanted(at)).count();
+            let mut n_found = 0;
+            for row in &timeline.rows {
+                n_found += match row.kind {
+                    RowKind::Span { span_idx, client_idx, folded, .. } => {
+                        prop_assert_eq!(folded, Under::default());
+                        client_idx.into_iter().chain([span_idx]).filter(|&at| is_wanted(at)).count()
+                    }
+                    RowKind::Group { n_calls, .. } => n_calls,
+                    _ => 0,
+                };
+            }
+            prop_assert!(n_found >= n_wanted, "{n_found} of {n_wanted}");
+        }
     }
 }

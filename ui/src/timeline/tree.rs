@@ -8,6 +8,7 @@ use longpole_proto::{Attachment, Trace};
 
 use super::group::Groups;
 use super::pair;
+use super::shown::Shown;
 
 /// What a row can stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,13 +30,17 @@ pub(crate) struct Tree<'a> {
     /// The spans whose parent is not stored, in pre-order.
     pub(crate) orphans: Vec<usize>,
     groups: Groups,
+    /// By span, whether it is shown; empty when all are.
+    is_shown: Vec<bool>,
     /// By position in pre-order: the critical time of all spans before it.
     critical_before: Vec<u64>,
-    /// By position in pre-order: how many spans before it failed.
+    /// By position in pre-order: how many spans before it are shown.
+    spans_before: Vec<u64>,
+    /// By position in pre-order: how many of those failed.
     errors_before: Vec<u64>,
 }
 
-/// What is under a node, itself included.
+/// What is under a node, itself included; spans and errors only as far as they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Under {
     pub(crate) critical_nanos: u64,
@@ -62,26 +67,45 @@ impl Under {
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn of(trace: &'a Trace, analysis: &'a Analysis) -> Self {
+    /// Of the spans that `shown` means; the request's root, the slowest hop and what is selected are
+    /// always there.
+    pub(crate) fn of(
+        trace: &'a Trace,
+        analysis: &'a Analysis,
+        shown: Shown,
+        selected: Option<usize>,
+    ) -> Self {
+        let hot = analysis.hops[analysis.slowest_hop].entry_idx;
+        let always = [trace.request_root(), hot].into_iter().chain(selected);
+        let is_shown = shown.spans(trace, analysis, always);
         let mut critical_before = Vec::with_capacity(trace.len() + 1);
+        let mut spans_before = Vec::with_capacity(trace.len() + 1);
         let mut errors_before = Vec::with_capacity(trace.len() + 1);
-        let (mut critical, mut errors) = (0_u64, 0_u64);
+        let (mut critical, mut spans, mut errors) = (0_u64, 0_u64, 0_u64);
         critical_before.push(0);
+        spans_before.push(0);
         errors_before.push(0);
-        for (span, nanos) in trace.spans().iter().zip(&analysis.critical_nanos) {
+        for (at, nanos) in analysis.critical_nanos.iter().enumerate() {
             critical = critical.saturating_add(*nanos);
-            errors += u64::from(span.is_error());
+            if shows(&is_shown, at) {
+                spans += 1;
+                errors += u64::from(trace.span(at).is_error());
+            }
             critical_before.push(critical);
+            spans_before.push(spans);
             errors_before.push(errors);
         }
-        let is_orphan = |&root: &usize| trace.attachment(root) == Attachment::Orphan;
+        let is_orphan =
+            |&root: &usize| trace.attachment(root) == Attachment::Orphan && shows(&is_shown, root);
         let orphans = trace.roots().iter().copied().filter(is_orphan).collect();
         Self {
             trace,
             analysis,
             orphans,
-            groups: Groups::of(trace, analysis),
+            groups: Groups::of(trace, analysis, |at| shows(&is_shown, at)),
+            is_shown,
             critical_before,
+            spans_before,
             errors_before,
         }
     }
@@ -91,12 +115,28 @@ impl<'a> Tree<'a> {
         Node::Span(pair::row_span(self.analysis, span_idx))
     }
 
+    /// Whether a span has a row, or is folded into one.
+    pub(crate) fn shows(&self, span_idx: usize) -> bool {
+        shows(&self.is_shown, span_idx)
+    }
+
+    /// Whether only some spans are shown.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.is_shown.is_empty()
+    }
+
+    /// The children of a span that are shown.
+    fn shown_children(&self, span_idx: usize) -> impl Iterator<Item = usize> {
+        let children = self.trace.children(span_idx);
+        children.filter(|&child| self.shows(child))
+    }
+
     /// Whether a node is one of this tree's.
     pub(crate) fn has(&self, node: Node) -> bool {
         match node {
             Node::Top => true,
             Node::Missing => !self.orphans.is_empty(),
-            Node::Span(at) => self.node_of(at) == node,
+            Node::Span(at) => self.node_of(at) == node && self.shows(self.upper(at)),
             Node::Group(first) => !self.groups.members(first).is_empty(),
         }
     }
@@ -138,7 +178,7 @@ impl<'a> Tree<'a> {
     pub(crate) fn children(&self, node: Node) -> Vec<Node> {
         match node {
             Node::Span(at) => {
-                let rows = self.trace.children(at);
+                let rows = self.shown_children(at);
                 let rows = rows.map(|child| pair::row_span(self.analysis, child));
                 rows.filter_map(|at| match self.groups.first_of(at) {
                     Some(first) => (first == at).then_some(Node::Group(at)),
@@ -154,6 +194,7 @@ impl<'a> Tree<'a> {
             Node::Top => {
                 let first_orphan = self.orphans.first().copied();
                 let roots = self.trace.roots().iter().copied();
+                let roots = roots.filter(|&root| self.shows(root));
                 roots
                     .filter_map(|root| match self.trace.attachment(root) {
                         Attachment::Orphan => (Some(root) == first_orphan).then_some(Node::Missing),
@@ -166,7 +207,7 @@ impl<'a> Tree<'a> {
 
     pub(crate) fn has_children(&self, node: Node) -> bool {
         match node {
-            Node::Span(at) => self.trace.subtree(at).len() > 1,
+            Node::Span(at) => self.shown_children(at).next().is_some(),
             Node::Missing => !self.orphans.is_empty(),
             Node::Top | Node::Group(_) => true,
         }
@@ -189,7 +230,7 @@ impl<'a> Tree<'a> {
     pub(crate) fn under(&self, node: Node) -> Under {
         let of_run = |run: Range<usize>| Under {
             critical_nanos: self.critical_before[run.end] - self.critical_before[run.start],
-            n_spans: run.len() as u64,
+            n_spans: self.spans_before[run.end] - self.spans_before[run.start],
             n_errors: self.errors_before[run.end] - self.errors_before[run.start],
         };
         match node {
@@ -201,4 +242,8 @@ impl<'a> Tree<'a> {
             Node::Top | Node::Span(_) | Node::Group(_) => of_run(self.run(node)),
         }
     }
+}
+
+fn shows(is_shown: &[bool], span_idx: usize) -> bool {
+    is_shown.get(span_idx).copied().unwrap_or(true)
 }

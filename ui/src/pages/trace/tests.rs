@@ -328,6 +328,45 @@ async fn a_fold_counts_the_errors_in_it() {
 }
 
 #[tokio::test]
+async fn links_show_only_the_critical_path_or_errors_and_keep_the_rest() {
+    let story = page(checkout(), "?span=0000000000000005&x=0000000000000002").await;
+    assert_eq!(story.texts(".bar a"), ["Critical path only", "Errors only"]);
+    let rest = "span=0000000000000005&x=0000000000000002";
+    let hrefs = ["path", "errors"].map(|view| format!("/trace/{ID}?view={view}&{rest}"));
+    assert_eq!(story.attributes(".bar a", "href"), hrefs);
+
+    let path = page(checkout(), &format!("?view=path&{rest}")).await;
+    assert_eq!(
+        path.texts(".r b"),
+        ["gateway", "inventory", "inventory", "payments"]
+    );
+    assert_eq!(
+        path.texts("#st"),
+        ["4 rows for the 4 of 5 spans on the critical path"]
+    );
+    assert_eq!(path.texts("[aria-current=true].on"), ["Critical path only"]);
+    let hrefs = ["", "view=errors&"].map(|view| format!("/trace/{ID}?{view}{rest}"));
+    assert_eq!(path.attributes(".bar a", "href"), hrefs);
+    for href in path.attributes(".r a, .finds a, .dr .close, .dr dd a", "href") {
+        assert!(href.contains("view=path"), "{href}");
+    }
+
+    let errors = page(checkout(), "?view=errors").await;
+    assert_eq!(errors.texts(".r b"), ["gateway", "inventory", "payments"]);
+    assert_eq!(errors.texts(".hot b"), ["inventory"]);
+    assert_eq!(
+        errors.texts("#st"),
+        ["3 rows for the 1 of 5 spans that failed"]
+    );
+    let none = page(called_well(), "").await;
+    assert_eq!(none.texts(".bar a"), ["Critical path only"]);
+}
+
+fn called_well() -> Trace {
+    testing::trace_of([SpanBuilder::new(1, "GET /").at(0, 10)])
+}
+
+#[tokio::test]
 async fn a_young_trace_says_that_more_may_come() {
     let mut store = FakeStore::default();
     store.put(&checkout(), NOW.minus(Duration::from_secs(3)));
@@ -427,6 +466,7 @@ async fn parameters_that_mean_nothing_are_named() {
     for (query, name) in [
         ("span=xyz", "span=xyz"),
         ("x=1", "x=1"),
+        ("view=table", "view=table"),
         ("q=lock", "q is not a parameter here"),
     ] {
         let page = get(&site, &format!("/trace/{ID}?{query}")).await;

@@ -1,0 +1,64 @@
+//! Which spans of a trace have rows at all: the story's, or only some of them.
+
+use longpole_analysis::Analysis;
+use longpole_proto::{Span, Trace};
+
+/// Which rows a viewer wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Shown {
+    /// Whatever tells the story; all others are folded.
+    #[default]
+    Story,
+    /// Only what is on the critical path, with what leads to it.
+    Path,
+    /// Only what failed, with what leads to it.
+    Errors,
+}
+
+impl Shown {
+    /// As URLs call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Story => "story",
+            Self::Path => "path",
+            Self::Errors => "errors",
+        }
+    }
+
+    /// What URLs call so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Story, Self::Path, Self::Errors];
+        all.into_iter().find(|shown| shown.name() == name)
+    }
+
+    /// By span, whether it is shown; empty when all are. The spans of `always` are, and whatever
+    /// leads down to one that is.
+    pub(super) fn spans(
+        self,
+        trace: &Trace,
+        analysis: &Analysis,
+        always: impl Iterator<Item = usize>,
+    ) -> Vec<bool> {
+        let mut is_shown: Vec<bool> = match self {
+            Self::Story => return Vec::new(),
+            Self::Path => analysis
+                .critical_nanos
+                .iter()
+                .map(|&nanos| nanos > 0)
+                .collect(),
+            Self::Errors => trace.spans().iter().map(Span::is_error).collect(),
+        };
+        for at in always {
+            is_shown[at] = true;
+        }
+        // Parents stand before their children.
+        for at in (0..trace.len()).rev() {
+            if is_shown[at]
+                && let Some(parent) = trace.parent(at)
+            {
+                is_shown[parent] = true;
+            }
+        }
+        is_shown
+    }
+}
