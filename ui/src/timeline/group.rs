@@ -56,6 +56,13 @@ impl Groups {
         self.members.push(std::mem::take(run));
     }
 
+    /// The first member of each group.
+    pub(crate) fn firsts(&self) -> impl Iterator<Item = usize> {
+        self.members
+            .iter()
+            .filter_map(|members| members.first().copied())
+    }
+
     /// The first member of the group a row's span is in.
     pub(crate) fn first_of(&self, span_idx: usize) -> Option<usize> {
         self.members_at(span_idx)?.first().copied()

@@ -14,8 +14,9 @@ use super::tree::{Node, Tree};
 
 /// Up to how many spans a trace is shown whole.
 pub(crate) const WHOLE_SPANS_MAX: usize = 60;
-/// How many rows are shown of a larger one, not counting what is opened by hand.
-pub(crate) const ROWS_MAX: usize = 120;
+/// How many rows are shown of a larger one, not counting what is opened by hand; a page of rows that
+/// all have their tags keeps below 1,500 elements.
+pub(crate) const ROWS_MAX: usize = 100;
 /// How many children a row that is opened by hand shows at once.
 pub(crate) const PAGE_ROWS: usize = 200;
 /// How many children of one parent are shown without folding any.
@@ -166,6 +167,8 @@ impl Story {
                 at = above;
             }
         }
+        let to_errors = tree.groups().filter(|&group| tree.is_way_to_errors(group));
+        self.open.extend(to_errors.map(|group| (group, None)));
         for expansion in expanded {
             if matches!(expansion.node, Node::Group(_)) {
                 self.open.insert(expansion.node, Some(expansion.page));
@@ -276,8 +279,8 @@ impl Story {
             if share < opens_from {
                 break;
             }
-            let is_group = matches!(node, Node::Group(_));
-            if is_group || self.is_opened_by_hand(node) || !tree.has_children(node) {
+            let stays_closed = matches!(node, Node::Group(_)) && !tree.is_way_to_errors(node);
+            if stays_closed || self.is_opened_by_hand(node) || !tree.has_children(node) {
                 continue;
             }
             let n_before = if self.is_open(node) {
@@ -386,8 +389,12 @@ fn wanted(tree: &Tree<'_>, targets: &[Target], expanded: &[Expansion]) -> Vec<No
         .iter()
         .map(|target| target.stand_in.unwrap_or(target.node));
     let mut wanted: Vec<Node> = shown.chain(opened.clone()).collect();
+    if targets.iter().all(|target| target.stand_in.is_none()) {
+        return wanted;
+    }
     // A group that is opened stands for nothing: what it stood for has a row of its own.
-    let mut open: HashSet<Node> = opened.collect();
+    let to_errors = tree.groups().filter(|&group| tree.is_way_to_errors(group));
+    let mut open: HashSet<Node> = opened.chain(to_errors).collect();
     let mut on_way: HashSet<Node> = HashSet::new();
     for &node in &wanted {
         let mut at = tree.parent(node);

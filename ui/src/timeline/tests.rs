@@ -567,6 +567,29 @@ fn links_reach_all_errors_where_only_they_are_shown() {
     }
 }
 
+#[test]
+fn errors_below_a_groups_members_have_rows_where_only_errors_are_shown() {
+    let items = (0..6).flat_map(|at| {
+        let (item, start) = (2 + 2 * at, at * 10);
+        let item_span = SpanBuilder::new(item, "item")
+            .parent(1)
+            .at(start, start + 9);
+        let query = SpanBuilder::new(item + 1, "SELECT").parent(item);
+        [item_span, query.at(start + 1, start + 8).error("no")]
+    });
+    let root = SpanBuilder::new(1, "batch").at(0, 60);
+    let trace = testing::trace_of(std::iter::once(root).chain(items));
+    let n_rows = |shown| {
+        let options = Options {
+            shown,
+            ..Options::default()
+        };
+        timeline(&trace, &options).rows.len()
+    };
+    assert_eq!(n_rows(Shown::Story), 2, "the root and a group");
+    assert_eq!(n_rows(Shown::Errors), 2 + trace.len() - 1);
+}
+
 /// Six calls of one operation, the third much slower than all else.
 fn slow_among_others() -> Trace {
     testing::draw(

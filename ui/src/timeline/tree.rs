@@ -30,6 +30,7 @@ pub(crate) struct Tree<'a> {
     /// The spans whose parent is not stored, in pre-order.
     pub(crate) orphans: Vec<usize>,
     groups: Groups,
+    shown: Shown,
     /// By span, whether it is shown; empty when all are.
     is_shown: Vec<bool>,
     /// By position in pre-order: the critical time of all spans before it.
@@ -102,6 +103,7 @@ impl<'a> Tree<'a> {
             trace,
             analysis,
             orphans,
+            shown,
             groups: Groups::of(trace, analysis, |at| shows(&is_shown, at)),
             is_shown,
             critical_before,
@@ -122,7 +124,24 @@ impl<'a> Tree<'a> {
 
     /// Whether only some spans are shown.
     pub(crate) fn is_partial(&self) -> bool {
-        !self.is_shown.is_empty()
+        self.shown != Shown::Story
+    }
+
+    /// Whether a group's row opens like others: where errors are looked for, when some lie below its
+    /// members.
+    pub(crate) fn is_way_to_errors(&self, group: Node) -> bool {
+        let members = self.members(group);
+        let of_members = members.iter().flat_map(|&at| {
+            let client = pair::client_of(self.analysis, at);
+            client.into_iter().chain([at])
+        });
+        let n_errors = of_members.filter(|&at| self.trace.span(at).is_error());
+        self.shown == Shown::Errors && self.under(group).n_errors > n_errors.count() as u64
+    }
+
+    /// All groups.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Node> {
+        self.groups.firsts().map(Node::Group)
     }
 
     /// The children of a span that are shown.

@@ -1,13 +1,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use longpole_proto::testing::{self, START, SpanBuilder};
 use longpole_proto::{SpanKind, Trace};
 use longpole_storage::Health;
 
 use crate::testing::{
-    FakeStore, NOW, Reply, checkout, eventful, get, site, site_at, trace_with_id,
+    FakeStore, NOW, Reply, ask, checkout, eventful, get, site, site_at, trace_with_id,
 };
 use crate::trace_view::SpanRefs;
 
@@ -102,35 +102,79 @@ async fn findings_lead_to_their_spans() {
     assert_eq!(page.attributes(".finds .err a", "href"), [href]);
 }
 
+/// Services that call one another, `n` spans in all; every call is a pair with a network between,
+/// and many fail.
+fn calls(n: u64) -> Trace {
+    let calls = (1..=n / 2).flat_map(|at| {
+        let (client, server) = (2 * at, 2 * at + 1);
+        let caller = 2 * (at / 5) + 1;
+        let length = 1_000_000 / at;
+        let start = at % 90;
+        let call = SpanBuilder::new(client, "GET").kind(SpanKind::Client);
+        let call = call.service(&format!("service {}", at / 5 % 12));
+        let name = format!("GET /resource/{}/with/a/long/name", at % 7);
+        let answer = SpanBuilder::new(server, &name).kind(SpanKind::Server);
+        let answer = answer.service(&format!("service {}", at % 12 + 1));
+        let answer = answer.parent(client);
+        let answer = answer.at(start + length / 9, start + length - length / 9);
+        [
+            call.parent(caller).at(start, start + length),
+            if at % 3 == 0 {
+                answer.error("no")
+            } else {
+                answer
+            },
+        ]
+    });
+    let root = SpanBuilder::new(1, "GET /").at(0, 1_000_100);
+    testing::trace_of(std::iter::once(root).chain(calls))
+}
+
+/// The same without clients: every span is a hop.
+fn visits(n: u64) -> Trace {
+    testing::trace_of((1..=n).map(|at| {
+        let service = format!("service {}", at % 12);
+        let span = SpanBuilder::new(at, &format!("GET /resource/{}", at % 7)).service(&service);
+        let span = span.kind(SpanKind::Server);
+        let span = span.at(at % 90, at % 90 + 1_000_000 / at);
+        if at == 1 {
+            span
+        } else {
+            span.parent(at / 5 + 1)
+        }
+    }))
+}
+
 #[tokio::test]
 async fn a_trace_of_any_size_is_a_small_page_with_one_marked_row() {
-    for n in [9, 1_000, 10_000] {
-        let spans = (1..=n).map(|at| {
-            let service = format!("service {}", at % 12);
-            let span = SpanBuilder::new(at, &format!("GET /resource/{}", at % 7)).service(&service);
-            let span = span
-                .kind(SpanKind::Server)
-                .at(at % 90, at % 90 + 1_000_000 / at);
-            if at == 1 {
-                span
-            } else {
-                span.parent(at / 5 + 1)
-            }
-        });
-        let page = page(testing::trace_of(spans), "").await;
-        assert_eq!(page.texts(".hot").len(), 1, "{n}");
-        assert!(
-            page.body.len() <= 120 * 1024,
-            "{n} spans are a page of {} bytes",
-            page.body.len()
-        );
-        let n_nodes = page
-            .html()
-            .tree
-            .nodes()
-            .filter(|node| node.value().is_element())
-            .count();
-        assert!(n_nodes <= 1_500, "{n} spans are {n_nodes} elements");
+    let sizes = [9, 60, 1_000, 10_000];
+    let traces = sizes.into_iter().flat_map(|n| [calls(n), visits(n)]);
+    for trace in traces {
+        let n = trace.len();
+        let site = site([trace]);
+        let gzip_bytes_max = if n > 1_001 { 12 } else { 10 } * 1024;
+        for query in ["", "?view=path", "?view=errors"] {
+            let uri = format!("/trace/{ID}{query}");
+            let page = get(&site, &uri).await;
+            assert_eq!(page.texts(".hot").len(), 1, "{n} {query}");
+            let n_nodes = page
+                .html()
+                .tree
+                .nodes()
+                .filter(|node| node.value().is_element())
+                .count();
+            assert!(
+                n_nodes <= 1_500,
+                "{n} spans are {n_nodes} elements, {query}"
+            );
+            let zipped = ask(&site, "GET", &uri, &[(header::ACCEPT_ENCODING, "gzip")]).await;
+            assert_eq!(zipped.header("content-encoding"), "gzip");
+            let n_bytes = zipped.body.len();
+            assert!(
+                n_bytes <= gzip_bytes_max,
+                "{n} spans are a page of {n_bytes} bytes, {query}"
+            );
+        }
     }
     let chain = (1..=5_000).map(|at| {
         let span = SpanBuilder::new(at, "level").at(at, 20_000 - at);
