@@ -57,7 +57,7 @@ pub(crate) struct Timeline {
     pub(crate) ticks: Vec<Tick>,
     /// From top to bottom.
     pub(crate) rows: Vec<Row>,
-    /// The critical path as an SVG path, 1000 wide and [`ROW_PX`] high per row.
+    /// The critical path as an SVG path (empty where only errors are shown), 1000 wide and [`ROW_PX`] high per row.
     pub(crate) path: String,
     /// Where the slowest hop's entry lies in time.
     pub(crate) band: Option<Band>,
@@ -109,9 +109,15 @@ impl Timeline {
         };
         Self {
             ticks: window.ticks(),
-            path: path::path(&window, &analysis.critical_path, |span_idx| {
-                row_of[span_idx] as usize
-            }),
+            // What has it mostly has no rows where only errors are shown.
+            path: match options.shown {
+                Shown::Errors => String::new(),
+                Shown::Story | Shown::Path => {
+                    path::path(&window, &analysis.critical_path, |span_idx| {
+                        row_of[span_idx] as usize
+                    })
+                }
+            },
             window,
             rows,
             band,

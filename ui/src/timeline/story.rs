@@ -23,6 +23,10 @@ pub(crate) const PAGE_ROWS: usize = 200;
 const SIBLINGS_MAX: usize = 14;
 /// How many are kept when some are folded.
 const SIBLINGS_KEPT: usize = 10;
+/// The same where only some spans are shown.
+const PARTIAL_SIBLINGS_MAX: usize = 60;
+/// How many are kept then.
+const PARTIAL_SIBLINGS_KEPT: usize = 40;
 /// How many rows the ways down to the targets may take.
 const WAY_ROWS_MAX: usize = 36;
 /// How many more they may take for each row opened by hand.
@@ -270,10 +274,11 @@ impl Story {
                 .map(|&node| (importance(node), Reverse(node))),
         );
         // Where only some spans are shown, all of them are wanted.
-        let opens_from = if tree.is_partial() {
-            0
+        let (opens_from, kept_from, siblings) = if tree.is_partial() {
+            (0, 0, (PARTIAL_SIBLINGS_MAX, PARTIAL_SIBLINGS_KEPT))
         } else {
-            total / OPENS_AT
+            let siblings = (SIBLINGS_MAX, SIBLINGS_KEPT);
+            (total / OPENS_AT, total / KEPT_FROM, siblings)
         };
         while let Some((share, Reverse(node))) = waiting.pop() {
             if share < opens_from {
@@ -288,7 +293,7 @@ impl Story {
             } else {
                 0
             };
-            let picked = self.pick(tree.children(node), importance, total / KEPT_FROM);
+            let picked = self.pick(tree.children(node), importance, kept_from, siblings);
             let was_open = self.open.insert(node, None).is_some();
             self.kept.extend(&picked);
             let n_rows = self.n_rows - n_before + self.items(tree, node).len();
@@ -316,16 +321,17 @@ impl Story {
         children: Vec<Node>,
         importance: impl Fn(Node) -> u64,
         kept_from: u64,
+        (siblings_max, siblings_kept): (usize, usize),
     ) -> Vec<Node> {
         let n_children = children.len();
         let is_hidden = |node: &Node| !self.kept.contains(node) && !self.chains.contains_key(node);
         let mut hidden: Vec<Node> = children.into_iter().filter(is_hidden).collect();
-        if n_children > SIBLINGS_MAX {
+        if n_children > siblings_max {
             let n_shown = n_children - hidden.len();
             hidden.retain(|&child| importance(child) >= kept_from);
             // Stable, so that among equals the earlier stays.
             hidden.sort_by_cached_key(|&child| Reverse(importance(child)));
-            hidden.truncate(SIBLINGS_KEPT.saturating_sub(n_shown));
+            hidden.truncate(siblings_kept.saturating_sub(n_shown));
         }
         hidden
     }
