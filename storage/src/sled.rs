@@ -26,6 +26,7 @@ pub mod bench;
 mod block;
 mod bloom;
 mod budget;
+mod checked;
 mod core;
 mod cursor;
 mod data_dir;

@@ -13,6 +13,7 @@ use twox_hash::XxHash3_64;
 
 use super::block::Value;
 use crate::StorageError;
+use crate::sled::checked::{with_crc, without_crc};
 
 /// The least bits for each item. The lanes are rounded up, so that there are up to half as many more: one
 /// in four hundred to one in three thousand other items passes.
@@ -196,10 +197,8 @@ impl<'a> Bloom<'a> {
     /// # Errors
     /// When it is damaged.
     pub(super) fn read(value: &'a [u8]) -> Result<Self, StorageError> {
-        value
-            .split_first_chunk()
-            .filter(|(crc, lanes)| u32::from_le_bytes(**crc) == crc32c::crc32c(lanes))
-            .map(|(_, lanes)| lanes.as_chunks())
+        without_crc(value)
+            .map(<[u8]>::as_chunks)
             .filter(|(_, rest)| rest.is_empty())
             .map(|(lanes, _)| Self(lanes))
             .ok_or_else(|| StorageError::Damaged {
@@ -216,15 +215,6 @@ impl<'a> Bloom<'a> {
     pub(super) fn lanes(self) -> &'a [Lane] {
         self.0
     }
-}
-
-/// A value to store: these bytes behind their checksum.
-pub(super) fn with_crc(lanes: impl IntoIterator<Item = u8>) -> Vec<u8> {
-    let mut value = vec![0; 4];
-    value.extend(lanes);
-    let crc = crc32c::crc32c(&value[4..]);
-    value[..4].copy_from_slice(&crc.to_le_bytes());
-    value
 }
 
 #[cfg(test)]

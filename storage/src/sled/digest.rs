@@ -27,7 +27,7 @@ use zstd::bulk::Compressor;
 pub(super) use self::attributes::{AttributeCounts, AttributeLimits, OF_PARTITION};
 pub(super) use self::builder::DigestBuilder;
 use self::format::StoredTally;
-pub(super) use self::format::{Stored, attributes, pack_record, unpack};
+pub(super) use self::format::{Stored, attributes, unpack};
 use self::names::Names;
 pub(super) use self::table::{Cell, Key, Kind, NO_MINUTE};
 use self::table::{KINDS, NO_NAME, Tally};

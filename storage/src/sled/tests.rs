@@ -134,8 +134,33 @@ impl Clock for ManualClock {
 
 const HOUR: Duration = Duration::from_hours(1);
 
+/// A clock that a tick goes by of whenever somebody looks.
+#[derive(Default)]
+struct Ticking(Mutex<Duration>);
+
+impl Clock for Ticking {
+    fn elapsed(&self) -> Duration {
+        let mut elapsed = self.0.lock();
+        *elapsed += Duration::from_millis(1);
+        *elapsed
+    }
+
+    fn now(&self) -> UnixNanos {
+        UnixNanos(1)
+    }
+}
+
 /// A store without threads of its own doing anything unasked, on a clock that stands.
 fn at_rest(dir: &Path, disk: &FaultyDisk) -> (SledStore, Arc<ManualClock>) {
+    at_rest_with(dir, disk, |_| {})
+}
+
+/// The same, but for these settings.
+fn at_rest_with(
+    dir: &Path,
+    disk: &FaultyDisk,
+    change: impl FnOnce(&mut Settings),
+) -> (SledStore, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
     let store = open_with(dir, disk, |settings| {
         settings.clock = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -143,8 +168,17 @@ fn at_rest(dir: &Path, disk: &FaultyDisk) -> (SledStore, Arc<ManualClock>) {
         settings.room_interval = HOUR;
         settings.free_bytes_min = 0;
         settings.free_percent_min = 0;
+        change(settings);
     });
     (store, clock)
+}
+
+/// A store at rest that may take so many bytes.
+fn limited(dir: &Path, disk: &FaultyDisk, limit_bytes: u64) -> (SledStore, Arc<ManualClock>) {
+    at_rest_with(dir, disk, |settings| {
+        settings.disk_bytes_max = limit_bytes;
+        settings.partition_log_bytes = limit_bytes / 8;
+    })
 }
 
 fn request(trace: u8, span: u64, text: &str) -> ExportRequest {

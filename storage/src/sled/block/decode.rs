@@ -119,10 +119,31 @@ impl<'a> Block<'a> {
     /// # Errors
     /// When the bytes are not a block as it was written.
     pub(crate) fn n_columns(&self) -> Result<usize, Damage> {
+        Ok(self.dictionaries()?.n_columns)
+    }
+
+    /// What the index has behind its fragments.
+    fn dictionaries(&self) -> Result<Dictionaries<'_>, Damage> {
         let mut index = Cursor::new(&self.index[self.dictionaries..]);
-        dictionary(&mut index)?;
-        dictionary(&mut index)?;
-        index.count()
+        Ok(Dictionaries {
+            groups: dictionary(&mut index)?,
+            shapes: dictionary(&mut index)?,
+            n_columns: index.count()?,
+            columns: index,
+        })
+    }
+
+    /// The rows of all spans, which stand before those of the columns.
+    fn span_rows(&self, of: &Dictionaries<'_>, rows: &mut Cursor<'_>) -> Result<SpanRows, Damage> {
+        let rows = SpanRows {
+            shapes: row_numbers(rows, of.shapes.len())?,
+            groups: row_numbers(rows, of.groups.len())?,
+            parents: row_numbers(rows, usize::MAX)?,
+        };
+        if rows.shapes.len() != self.n_spans || rows.groups.len() != self.n_spans {
+            return Err(Damage("its spans have no shape or group"));
+        }
+        Ok(rows)
     }
 
     /// For each of its fragments the marks that `of_value` gives the values of its spans, by column, and
@@ -138,19 +159,17 @@ impl<'a> Block<'a> {
     ) -> Result<Vec<u64>, Damage> {
         let rows = unpack(self.packed[3])?;
         let values = unpack(self.packed[4])?;
-        let mut index = Cursor::new(&self.index[self.dictionaries..]);
-        let groups = dictionary(&mut index)?;
-        let shapes = dictionary(&mut index)?;
-        let n_columns = index.count()?;
+        let mut rows = Cursor::new(&rows);
+        let of = self.dictionaries()?;
+        let of_spans = self.span_rows(&of, &mut rows)?;
+        let Dictionaries {
+            groups,
+            shapes,
+            n_columns,
+            columns: mut index,
+        } = of;
         let shapes = shapes.into_iter().map(|shape| steps(shape, n_columns));
         let shapes = shapes.collect::<Result<Vec<_>, Damage>>()?;
-        let mut rows = Cursor::new(&rows);
-        let shape_rows = row_numbers(&mut rows, shapes.len())?;
-        let group_rows = row_numbers(&mut rows, groups.len())?;
-        row_numbers(&mut rows, usize::MAX)?;
-        if shape_rows.len() != self.n_spans || group_rows.len() != self.n_spans {
-            return Err(Damage("its spans have no shape or group"));
-        }
         let of_groups = groups.into_iter();
         let of_groups = of_groups.map(|group| Ok(of_resource(split_group(group)?.0)));
         let of_groups = of_groups.collect::<Result<Vec<u64>, Damage>>()?;
@@ -159,7 +178,7 @@ impl<'a> Block<'a> {
             first..first + fragment.n_spans
         };
         let of_fragment = |fragment| {
-            let rows = group_rows[spans(fragment)].iter();
+            let rows = of_spans.groups[spans(fragment)].iter();
             rows.fold(0, |marks, &group| marks | of_groups[group as usize])
         };
         let mut marks: Vec<u64> = self.fragments.iter().map(of_fragment).collect();
@@ -181,7 +200,7 @@ impl<'a> Block<'a> {
             let uses: Vec<usize> = shapes.iter().map(uses).collect();
             let mut rows = column.rows_from(0)?;
             for (fragment, marks) in self.fragments.iter().zip(&mut marks) {
-                for &shape in &shape_rows[spans(fragment)] {
+                for &shape in &of_spans.shapes[spans(fragment)] {
                     for _ in 0..uses[shape as usize] {
                         *marks |= of_values[rows.next_number()? as usize];
                     }
@@ -201,10 +220,15 @@ impl<'a> Block<'a> {
         let rows = unpack(self.packed[3])?;
         let values = unpack(self.packed[4])?;
 
-        let mut index = Cursor::new(&self.index[self.dictionaries..]);
-        let groups = dictionary(&mut index)?;
-        let shapes = dictionary(&mut index)?;
-        let n_columns = index.count()?;
+        let mut rows = Cursor::new(&rows);
+        let of = self.dictionaries()?;
+        let of_spans = self.span_rows(&of, &mut rows)?;
+        let Dictionaries {
+            groups,
+            shapes,
+            n_columns,
+            columns: mut index,
+        } = of;
         let names = (0..n_columns)
             .map(|_| Ok((Part::read(&mut index)?, prefixed(&mut index)?)))
             .collect::<Result<Vec<_>, Damage>>()?;
@@ -218,13 +242,6 @@ impl<'a> Block<'a> {
         let span_ids = ids.take(n_id_bytes)?;
         let outside = ids;
 
-        let mut rows = Cursor::new(&rows);
-        let shape_rows = row_numbers(&mut rows, shapes.len())?;
-        let group_rows = row_numbers(&mut rows, groups.len())?;
-        let parent_rows = row_numbers(&mut rows, usize::MAX)?;
-        if shape_rows.len() != self.n_spans || group_rows.len() != self.n_spans {
-            return Err(Damage("its spans have no shape or group"));
-        }
         let mut values = Cursor::new(&values);
         let columns = (0..n_columns)
             .map(|_| Column::read(&mut values, &mut rows))
@@ -234,15 +251,31 @@ impl<'a> Block<'a> {
             shapes: &shapes,
             columns: &columns,
             groups: &groups,
-            shape_rows: &shape_rows,
-            group_rows: &group_rows,
-            parent_rows: &parent_rows,
+            shape_rows: &of_spans.shapes,
+            group_rows: &of_spans.groups,
+            parent_rows: &of_spans.parents,
             span_ids,
             outside,
             times: Cursor::new(&times),
         };
         table.traces(fragments)
     }
+}
+
+/// What the spans of a block name.
+struct Dictionaries<'a> {
+    groups: Vec<&'a [u8]>,
+    shapes: Vec<&'a [u8]>,
+    n_columns: usize,
+    /// The columns' parts and keys.
+    columns: Cursor<'a>,
+}
+
+/// What each span of a block has.
+struct SpanRows {
+    shapes: Vec<u32>,
+    groups: Vec<u32>,
+    parents: Vec<u32>,
 }
 
 fn unpack((raw_len, packed): (usize, &[u8])) -> Result<Vec<u8>, Damage> {

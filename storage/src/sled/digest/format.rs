@@ -10,6 +10,7 @@ use super::names::Names;
 use super::table::{KINDS, Key, Kind, Tally};
 use crate::StorageError;
 use crate::sled::block::{Cursor, put_varint};
+use crate::sled::checked;
 
 /// The most one takes decompressed; that of a partition of a million cells is far smaller.
 const BYTES_MAX: usize = 256 << 20;
@@ -75,42 +76,15 @@ pub(super) fn pack(
         put_varint(&mut record, u64::from(*partition));
         put_tally(&mut record, correction);
     }
-    pack_record(&record, zstd)
+    checked::pack(&record, zstd)
 }
 
-/// Packs what [`unpack`] gives.
-pub(in crate::sled) fn pack_record(record: &[u8], zstd: &mut Compressor<'_>) -> Vec<u8> {
-    let packed = zstd
-        .compress(record)
-        .expect("memory takes all that is written");
-    let len = u32::try_from(record.len()).expect("a digest is bounded");
-    let mut value = vec![0; 4];
-    value.extend_from_slice(&len.to_le_bytes());
-    value.extend_from_slice(&packed);
-    let crc = crc32c::crc32c(&value[4..]);
-    value[..4].copy_from_slice(&crc.to_le_bytes());
-    value
-}
-
-/// Undoes [`pack_record`].
+/// Undoes [`checked::pack`] of a digest's record.
 ///
 /// # Errors
 /// When it is damaged.
 pub(in crate::sled) fn unpack(value: &[u8]) -> Result<Vec<u8>, StorageError> {
-    let unpacked = || {
-        let (crc, rest) = value.split_first_chunk()?;
-        if u32::from_le_bytes(*crc) != crc32c::crc32c(rest) {
-            return None;
-        }
-        let (len, packed) = rest.split_first_chunk()?;
-        let len = u32::from_le_bytes(*len) as usize;
-        if len > BYTES_MAX {
-            return None;
-        }
-        let record = zstd::bulk::decompress(packed, len).ok()?;
-        (record.len() == len).then_some(record)
-    };
-    unpacked().ok_or_else(damaged)
+    checked::unpack(value, BYTES_MAX).ok_or_else(damaged)
 }
 
 /// The attributes' bytes of what [`unpack`] gave.

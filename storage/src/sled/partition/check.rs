@@ -12,6 +12,7 @@ use super::zone::Zone;
 use crate::StorageError;
 use crate::sled::block::Block;
 use crate::sled::bloom::Bloom;
+use crate::sled::checked::{with_crc, without_crc};
 use crate::sled::digest::{self, Stored};
 
 /// Reads all blocks' places and zones; they must be numbered from 0 on.
@@ -38,17 +39,11 @@ pub(super) fn read_zones(db: &Db) -> Result<(Vec<Places>, Vec<Arc<Zone>>), Stora
 /// What is stored of a block's places and zone.
 pub(super) fn zone_value(places: &Places, zone: &Zone) -> Vec<u8> {
     let row = postcard::to_allocvec(&(places, zone)).expect("numbers can be written");
-    let mut value = crc32c::crc32c(&row).to_le_bytes().to_vec();
-    value.extend_from_slice(&row);
-    value
+    with_crc(row)
 }
 
 fn read_zone(value: &[u8]) -> Option<(Places, Zone)> {
-    let (crc, row) = value.split_first_chunk()?;
-    if u32::from_le_bytes(*crc) != crc32c::crc32c(row) {
-        return None;
-    }
-    postcard::from_bytes(row).ok()
+    postcard::from_bytes(without_crc(value)?).ok()
 }
 
 /// Reads a block, its summaries, its bloom and its digest and gives the traces it has.

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::Partition;
 use super::zone::Zone;
 use crate::StorageError;
+use crate::sled::checked;
 use crate::sled::digest::{self, AttributeCounts, Digest, OF_PARTITION, PARTITION, Stored};
 use crate::sled::files::{self, Files};
 use crate::sled::io_error;
@@ -151,7 +152,7 @@ impl Partition {
             (
                 self.attributes_path(),
                 ATTRIBUTES_MAGIC,
-                digest::pack_record(&attributes, &mut zstd),
+                checked::pack(&attributes, &mut zstd),
             ),
         ];
         for (path, magic, value) in sums {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::db::{Db, guarded};
 use crate::StorageError;
+use crate::sled::checked::{with_crc, without_crc};
 
 /// How many traces a run has.
 const RUN_LEN: usize = 256;
@@ -96,13 +97,7 @@ impl IdMap {
             guarded(|| db.runs.insert(run_key(&run[0]), &[]))?;
         }
         for run in entries.chunks(RUN_LEN) {
-            let mut value = vec![0; 4];
-            for (trace_id, block) in run {
-                value.extend_from_slice(trace_id.as_bytes());
-                value.extend_from_slice(&block.to_be_bytes());
-            }
-            let crc = crc32c::crc32c(&value[4..]);
-            value[..4].copy_from_slice(&crc.to_le_bytes());
+            let value = with_crc(run.iter().flat_map(run_key));
             guarded(|| db.runs.insert(run_key(&run[0]), value))?;
         }
         Ok(())
@@ -153,13 +148,9 @@ pub(super) fn count(db: &Db) -> Result<u64, StorageError> {
 }
 
 fn checked(run: &[u8]) -> Result<impl Iterator<Item = (&[u8], u32)>, StorageError> {
-    let damaged = || StorageError::Damaged {
+    let entries = without_crc(run).ok_or_else(|| StorageError::Damaged {
         what: "a run of trace IDs".to_owned(),
-    };
-    let (crc, entries) = run.split_first_chunk().ok_or_else(damaged)?;
-    if u32::from_le_bytes(*crc) != crc32c::crc32c(entries) {
-        return Err(damaged());
-    }
+    })?;
     Ok(entries.chunks_exact(ENTRY_BYTES).map(|entry| {
         let (trace_id, block) = entry.split_at(16);
         let block = block

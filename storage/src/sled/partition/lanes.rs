@@ -10,7 +10,8 @@ use sled::Tree;
 
 use super::db::{Db, guarded};
 use crate::StorageError;
-use crate::sled::bloom::{Bloom, Item, LANE_BYTES, Lane, Size, with_crc};
+use crate::sled::bloom::{Bloom, Item, LANE_BYTES, Lane, Size};
+use crate::sled::checked::{with_crc, without_crc};
 
 /// How many blocks a group has: a row of them is no longer than a page should be (see `pieces`).
 pub(in crate::sled) const GROUP_BLOCKS: u32 = 256;
@@ -103,8 +104,8 @@ pub(super) fn ask(db: &Db, group: u32, item: Item) -> Result<Answers, StorageErr
 fn read(lanes: &Tree, key: Key) -> Result<Option<Vec<u8>>, StorageError> {
     let stored = guarded(|| lanes.get(key))?;
     Ok(stored.and_then(|stored| {
-        let (crc, value) = stored.split_first_chunk()?;
-        (u32::from_le_bytes(*crc) == crc32c::crc32c(value)).then(|| value.to_vec())
+        let value = without_crc(&stored)?;
+        Some(value.to_vec())
     }))
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Places;
 use super::ids::Filter;
 use super::zone::Zone;
+use crate::sled::checked::{with_crc, without_crc};
 use crate::sled::files::{self, Files};
 use crate::sled::io_error;
 use crate::{Operation, StorageError};
@@ -56,8 +57,7 @@ impl Sidecar {
     pub(super) fn write(&self, dir: &Path, files: &dyn Files) -> Result<(), StorageError> {
         let body = postcard::to_allocvec(self).expect("numbers and texts can be written");
         let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-        bytes.extend_from_slice(&body);
+        bytes.extend(with_crc(body));
         let path = path(dir);
         files::replace(files, &path, &bytes).map_err(io_error("write", &path))
     }
@@ -74,9 +74,8 @@ impl Sidecar {
         };
         let body = bytes
             .strip_prefix(&MAGIC)
-            .and_then(|rest| rest.split_first_chunk())
-            .filter(|(crc, body)| u32::from_le_bytes(**crc) == crc32c::crc32c(body))
-            .and_then(|(_, body)| postcard::from_bytes(body).ok());
+            .and_then(without_crc)
+            .and_then(|body| postcard::from_bytes(body).ok());
         match body {
             Some(sidecar) => Ok(Some(sidecar)),
             None => Err(StorageError::Damaged {

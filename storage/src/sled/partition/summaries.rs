@@ -5,6 +5,7 @@ use longpole_proto::TraceId;
 use zstd::bulk::Compressor;
 
 use crate::StorageError;
+use crate::sled::checked;
 
 /// How hard zstd tries.
 const ZSTD_LEVEL: i32 = 1;
@@ -46,17 +47,7 @@ impl RowsBuilder {
 
     /// The value to store.
     pub(in crate::sled) fn finish(&mut self) -> Vec<u8> {
-        let packed = self
-            .zstd
-            .compress(&self.rows)
-            .expect("memory takes all that is written");
-        let len = u32::try_from(self.rows.len()).expect("a block's entries are bounded");
-        let mut value = vec![0; 4];
-        value.extend_from_slice(&len.to_le_bytes());
-        value.extend_from_slice(&packed);
-        let crc = crc32c::crc32c(&value[4..]);
-        value[..4].copy_from_slice(&crc.to_le_bytes());
-        value
+        checked::pack(&self.rows, &mut self.zstd)
     }
 }
 
@@ -78,7 +69,8 @@ impl Rows {
     /// # Errors
     /// When it is damaged.
     pub(in crate::sled) fn read(value: &[u8]) -> Result<Self, StorageError> {
-        read(value).map(Self).ok_or_else(|| StorageError::Damaged {
+        let rows = checked::unpack(value, BYTES_MAX);
+        rows.map(Self).ok_or_else(|| StorageError::Damaged {
             what: "the summaries of a block".to_owned(),
         })
     }
@@ -100,19 +92,4 @@ fn split_row(rest: &[u8]) -> Option<(Row<'_>, &[u8])> {
     let len = u32::from_le_bytes(head[16..].try_into().ok()?) as usize;
     let (entry, behind) = behind.split_at_checked(len)?;
     Some((Row { trace_id, entry }, behind))
-}
-
-fn read(value: &[u8]) -> Option<Vec<u8>> {
-    let (crc, rest) = value.split_first_chunk()?;
-    if u32::from_le_bytes(*crc) != crc32c::crc32c(rest) {
-        return None;
-    }
-    let (len, packed) = rest.split_first_chunk()?;
-    let len = u32::from_le_bytes(*len) as usize;
-    if len > BYTES_MAX {
-        return None;
-    }
-    zstd::bulk::decompress(packed, len)
-        .ok()
-        .filter(|raw| raw.len() == len)
 }

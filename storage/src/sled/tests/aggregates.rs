@@ -428,21 +428,6 @@ fn damaged_numbers_of_a_partition_are_reported_and_read_from_its_blocks() {
 
 #[test]
 fn it_ends_at_the_limits_of_its_work_and_says_so() {
-    /// A clock that a millisecond goes by of whenever somebody looks.
-    struct Ticking(Mutex<Duration>);
-
-    impl Clock for Ticking {
-        fn elapsed(&self) -> Duration {
-            let mut elapsed = self.0.lock();
-            *elapsed += Duration::from_millis(1);
-            *elapsed
-        }
-
-        fn now(&self) -> UnixNanos {
-            UnixNanos(1)
-        }
-    }
-
     let dir = TempDir::new().expect("a directory");
     let (store, _) = at_rest(dir.path(), &FaultyDisk::new());
     for trace in 1..=9 {
@@ -453,7 +438,7 @@ fn it_ends_at_the_limits_of_its_work_and_says_so() {
     assert_eq!(n_calls(&ask(&store, &request)), (9, 0));
     drop(store);
     let store = open_with(dir.path(), &FaultyDisk::new(), |settings| {
-        settings.clock = Arc::new(Ticking(Mutex::default()));
+        settings.clock = Arc::new(Ticking::default());
         settings.search_time_max = Duration::from_millis(3);
         settings.retention = Duration::MAX;
     });

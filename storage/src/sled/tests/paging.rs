@@ -80,16 +80,7 @@ struct Story {
 
 impl Story {
     fn new(dir: &Path, limit_bytes: u64) -> Self {
-        let clock = Arc::new(ManualClock::default());
-        let store = open_with(dir, &FaultyDisk::new(), |settings| {
-            settings.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-            settings.checkpoint_interval = HOUR;
-            settings.room_interval = HOUR;
-            settings.free_bytes_min = 0;
-            settings.free_percent_min = 0;
-            settings.disk_bytes_max = limit_bytes;
-            settings.partition_log_bytes = limit_bytes / 8;
-        });
+        let (store, clock) = limited(dir, &FaultyDisk::new(), limit_bytes);
         Self {
             store,
             clock,

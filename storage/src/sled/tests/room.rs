@@ -7,16 +7,8 @@ use crate::testing::Fault;
 const LIMIT_BYTES: u64 = 32 << 20;
 
 /// A store at rest that may take so many bytes, and its keeper.
-fn limited(dir: &Path, disk: &FaultyDisk, limit_bytes: u64) -> (SledStore, Arc<Keeper>) {
-    let store = open_with(dir, disk, |settings| {
-        settings.clock = Arc::new(ManualClock::default());
-        settings.checkpoint_interval = HOUR;
-        settings.room_interval = HOUR;
-        settings.free_bytes_min = 0;
-        settings.free_percent_min = 0;
-        settings.disk_bytes_max = limit_bytes;
-        settings.partition_log_bytes = limit_bytes / 8;
-    });
+fn with_keeper(dir: &Path, limit_bytes: u64) -> (SledStore, Arc<Keeper>) {
+    let (store, _) = limited(dir, &FaultyDisk::new(), limit_bytes);
     let keeper = Arc::clone(&store.engine().expect("open").keeper);
     (store, keeper)
 }
@@ -42,7 +34,7 @@ fn is_there(store: &SledStore, n: u64) -> bool {
 #[test]
 fn the_directory_never_has_more_than_it_may() {
     let dir = TempDir::new().expect("a directory");
-    let (store, keeper) = limited(dir.path(), &FaultyDisk::new(), LIMIT_BYTES);
+    let (store, keeper) = with_keeper(dir.path(), LIMIT_BYTES);
     let engine = store.engine().expect("open");
     let (mut most, mut n_full) = (0, 0);
     for n in 0..1_000 {
@@ -70,7 +62,7 @@ fn the_directory_never_has_more_than_it_may() {
 #[test]
 fn what_cannot_be_kept_below_the_limit_is_refused_until_it_can() {
     let dir = TempDir::new().expect("a directory");
-    let (store, keeper) = limited(dir.path(), &FaultyDisk::new(), LIMIT_BYTES);
+    let (store, keeper) = with_keeper(dir.path(), LIMIT_BYTES);
     // Nothing is sealed, so that nothing can be removed.
     let n_taken = (0..1_000)
         .find(|&n| {
@@ -115,7 +107,7 @@ fn on_a_nearly_full_disk_damaged_partitions_go() {
 #[test]
 fn damaged_partitions_go_before_good_ones() {
     let dir = TempDir::new().expect("a directory");
-    let (store, keeper) = limited(dir.path(), &FaultyDisk::new(), LIMIT_BYTES);
+    let (store, keeper) = with_keeper(dir.path(), LIMIT_BYTES);
     append_random(&store, 0).expect("acknowledged");
     close_partition(&store.engine().expect("open"));
     let quarantine = dir.path().join("quarantine");

@@ -262,22 +262,6 @@ fn a_full_page_needs_no_more_and_says_that_there_may_be() {
     assert_eq!(counted.scanned.traces_verified, 9);
 }
 
-/// A clock that a tick goes by of whenever somebody looks.
-#[derive(Default)]
-struct Ticking(Mutex<Duration>);
-
-impl Clock for Ticking {
-    fn elapsed(&self) -> Duration {
-        let mut elapsed = self.0.lock();
-        *elapsed += Duration::from_millis(1);
-        *elapsed
-    }
-
-    fn now(&self) -> UnixNanos {
-        UnixNanos(1)
-    }
-}
-
 #[test]
 fn counting_ends_when_it_takes_too_long_and_the_page_is_exact() {
     let dir = TempDir::new().expect("a directory");
