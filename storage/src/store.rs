@@ -166,8 +166,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Operation>, StorageError>;
 
     /// The names of attributes that begin with `prefix` and are most often on spans, on their resources
-    /// and on events; at most `limit`, and never more than 1,000. Of sealed traces only, as
-    /// [`Self::aggregates`].
+    /// and on events; at most `limit`, and never more than 1,000. While very many spans are in memory,
+    /// only some of those are counted.
     ///
     /// # Errors
     /// As [`Self::trace`].

@@ -1,9 +1,11 @@
-//! Lists of attributes: what the partitions have of them, added up.
+//! Lists of attributes: what the partitions have of them, and what is in memory, added up.
 
 use std::sync::atomic::Ordering;
 
-use super::core::Core;
+use super::core::{Core, State};
 use super::digest::{AttributeCounts, AttributeLimits};
+use super::live::LiveTrace;
+use super::seal;
 use super::view::PartitionView;
 use crate::{MostFrequent, StorageError};
 
@@ -12,6 +14,12 @@ const ANSWER: AttributeLimits = AttributeLimits {
     names: 4_096,
     values: 1_024,
 };
+
+/// How many of the spans in memory are counted: some milliseconds of work.
+pub(super) const MEMORY_SPANS_MAX: usize = 8_192;
+
+/// How many bytes of them.
+const MEMORY_BYTES_MAX: u64 = 8 << 20;
 
 /// The longest list that is given.
 const LIST_MAX: usize = 1_000;
@@ -52,9 +60,14 @@ impl Core {
         &self,
         wants: impl Fn(&str) -> bool,
     ) -> Result<(AttributeCounts, bool), StorageError> {
-        let view = self.state.lock().view.clone();
+        let (view, (in_memory, is_all)) = {
+            let state = self.state.lock();
+            (state.view.clone(), some_in_memory(&state))
+        };
         let mut sum = AttributeCounts::new(ANSWER);
-        let mut is_whole = self.n_lost_partitions.load(Ordering::Relaxed) == 0;
+        let mut is_whole = is_all && self.n_lost_partitions.load(Ordering::Relaxed) == 0;
+        sum.add(&seal::attributes_of(&in_memory)?, &wants)?;
+        drop(in_memory);
         for of in view.partitions() {
             let added = self
                 .attributes_of(of)
@@ -81,6 +94,25 @@ impl Core {
         }
         partition.add_up_attributes(zones.len())
     }
+}
+
+/// Traces in memory, as many as are counted, and whether they are all.
+fn some_in_memory(state: &State) -> (Vec<LiveTrace>, bool) {
+    let (mut spans_left, mut bytes_left) = (MEMORY_SPANS_MAX, MEMORY_BYTES_MAX);
+    let mut some = Vec::new();
+    for trace in state.in_memory() {
+        let Some(counted) = trace.beginning(spans_left, bytes_left) else {
+            return (some, false);
+        };
+        spans_left -= counted.n_spans;
+        bytes_left -= counted.n_bytes;
+        let is_all = counted.chunks.len() == trace.chunks.len();
+        some.push(counted);
+        if !is_all {
+            return (some, false);
+        }
+    }
+    (some, true)
 }
 
 fn list((most, is_cut): (Vec<(&str, u64)>, bool), is_whole: bool) -> MostFrequent {

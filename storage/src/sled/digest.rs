@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use zstd::bulk::Compressor;
 
-pub(super) use self::attributes::{AttributeCounts, AttributeLimits, OF_PARTITION};
+pub(super) use self::attributes::{AttributeCounts, AttributeLimits, OF_PARTITION, of_block};
 pub(super) use self::builder::DigestBuilder;
 use self::format::StoredTally;
 pub(super) use self::format::{Stored, attributes, unpack};

@@ -28,7 +28,7 @@ pub(super) struct LiveTrace {
     pub(super) chunks: Vec<Chunk>,
     pub(super) n_spans: usize,
     /// Of its spans' messages.
-    n_bytes: u64,
+    pub(super) n_bytes: u64,
     /// Tells it from an earlier one with the same ID.
     generation: u64,
     first: Duration,
@@ -37,6 +37,29 @@ pub(super) struct LiveTrace {
 }
 
 impl LiveTrace {
+    /// It with as many of its chunks, the first ones, as have at most so many spans and bytes of them;
+    /// `None` when that is none.
+    pub(super) fn beginning(&self, n_spans_max: usize, n_bytes_max: u64) -> Option<Self> {
+        let mut beginning = Self {
+            chunks: Vec::new(),
+            n_spans: 0,
+            n_bytes: 0,
+            ..*self
+        };
+        for chunk in &self.chunks {
+            let spans = chunk.spans();
+            beginning.n_spans += spans.len();
+            beginning.n_bytes += spans.n_bytes() as u64;
+            if beginning.n_spans > n_spans_max || beginning.n_bytes > n_bytes_max {
+                beginning.n_spans -= spans.len();
+                beginning.n_bytes -= spans.n_bytes() as u64;
+                break;
+            }
+            beginning.chunks.push(chunk.clone());
+        }
+        (!beginning.chunks.is_empty()).then_some(beginning)
+    }
+
     fn due(&self, settings: &Settings) -> Duration {
         (self.last + settings.quiet).min(self.first + settings.age_max)
     }

@@ -20,7 +20,7 @@ use self::groups::Groups;
 use super::block::{Block, BlockBuilder, BlockSpan, FragmentFacts};
 use super::bloom::{self, Bloom};
 use super::core::{Batch, Core};
-use super::digest::DigestBuilder;
+use super::digest::{DigestBuilder, of_block};
 use super::entry::{self, Made, cut};
 use super::io_error;
 use super::live::{LiveTrace, Take};
@@ -301,6 +301,19 @@ impl Core {
         }
         Ok(old)
     }
+}
+
+/// The attributes of traces in memory, as those of a block are stored.
+///
+/// # Errors
+/// When a resource is no message.
+pub(super) fn attributes_of(traces: &[LiveTrace]) -> Result<Vec<u8>, StorageError> {
+    let mut tools = Tools::default();
+    let mut zone = Zone::new(0);
+    for live in traces {
+        add_spans(&mut tools, live, &mut zone)?;
+    }
+    Ok(of_block(&tools.builder))
 }
 
 /// Adds a trace's spans to the block, and leaves each one's group and operation.
