@@ -1,6 +1,30 @@
 //! Values with a checksum of our own, plain or compressed, as `docs/disk-format.md` has them.
 
-use zstd::bulk::Compressor;
+use std::io;
+
+use parking_lot::Mutex;
+use zstd::bulk::{Compressor, Decompressor};
+
+/// How many decompressors, some 100 KB each, are kept for the next who needs one.
+const DECOMPRESSORS_MAX: usize = 4;
+
+/// Making one takes as long as decompressing a few kilobytes.
+static DECOMPRESSORS: Mutex<Vec<Decompressor<'static>>> = Mutex::new(Vec::new());
+
+/// Undoes zstd's compression of something of at most so many bytes.
+///
+/// # Errors
+/// When it is damaged or longer.
+pub(super) fn decompress(packed: &[u8], bytes_max: usize) -> io::Result<Vec<u8>> {
+    let kept = DECOMPRESSORS.lock().pop();
+    let mut decompressor = kept.map_or_else(Decompressor::new, Ok)?;
+    let bytes = decompressor.decompress(packed, bytes_max);
+    let mut kept = DECOMPRESSORS.lock();
+    if kept.len() < DECOMPRESSORS_MAX {
+        kept.push(decompressor);
+    }
+    bytes
+}
 
 /// A value to store: these bytes behind their checksum.
 pub(super) fn with_crc(bytes: impl IntoIterator<Item = u8>) -> Vec<u8> {
@@ -34,7 +58,7 @@ pub(super) fn unpack(value: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     if len > bytes_max {
         return None;
     }
-    let record = zstd::bulk::decompress(packed, len).ok()?;
+    let record = decompress(packed, len).ok()?;
     (record.len() == len).then_some(record)
 }
 

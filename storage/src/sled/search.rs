@@ -19,12 +19,12 @@ use longpole_proto::TraceId;
 
 use self::blooms::{Asked, Blooms};
 use self::page::{Candidate, Page};
-use self::plan::{Plan, Verdict, key_of};
+use self::plan::{Plan, Verdict, ZoneView, key_of};
 use super::core::Core;
 use super::cursor::Position;
 use super::entries::Snapshot;
 use super::entry;
-use super::partition::{Numbers, Partition, Zone};
+use super::partition::{Numbers, Partition};
 use crate::{Scanned, SearchLimit, SearchRequest, SearchResult, Stopped, StorageError, Unseen};
 
 /// How many traces in memory may wait to be decoded, so that a search takes little of it.
@@ -50,7 +50,7 @@ struct Search<'a> {
 struct BlockRef<'a> {
     partition: &'a Arc<Partition>,
     block: u32,
-    zone: &'a Zone,
+    view: ZoneView<'a>,
     /// Between which its matches are.
     keys: (u64, u64),
 }
@@ -115,19 +115,24 @@ impl Search<'_> {
         let order = self.request.order;
         let snapshot = self.snapshot;
         let mut blocks: Vec<BlockRef<'_>> = Vec::new();
+        let mut service_at = 0;
         for view in snapshot.view.partitions() {
             let before = blocks.len();
-            let all = (0..).zip(&*view.zones).map(|(block, zone)| BlockRef {
-                partition: &view.partition,
-                block,
-                zone,
-                keys: self.plan.keys(zone, order),
-            });
             let may_match = self.plan.may_match_partition(&view.partition);
-            blocks.extend(all.filter(|of| {
-                (may_match || of.zone.reaches_out_of(of.partition.number()))
-                    && self.plan.may_match_zone(of.zone)
-            }));
+            for (block, zone) in (0..).zip(&*view.zones) {
+                if !may_match && !zone.reaches_out_of(view.partition.number()) {
+                    continue;
+                }
+                let of_zone = self.plan.view(zone, &mut service_at);
+                if self.plan.may_match_zone(of_zone) {
+                    blocks.push(BlockRef {
+                        partition: &view.partition,
+                        block,
+                        view: of_zone,
+                        keys: of_zone.keys(order),
+                    });
+                }
+            }
             let n_blocks = blocks.len() - before;
             self.scanned.partitions += u64::from(n_blocks > 0);
             self.scanned.blocks_skipped += (view.zones.len() - n_blocks) as u64;
@@ -166,14 +171,14 @@ impl Search<'_> {
     fn count(&self, of: &BlockRef<'_>) -> Option<u64> {
         let is_sure = self.snapshot.is_all_newest(of.partition.number(), of.block)
             && !of.partition.is_broken();
-        self.plan.count(of.zone).filter(|_| is_sure)
+        self.plan.count(of.view).filter(|_| is_sure)
     }
 
     fn look_into(&mut self, of: &BlockRef<'_>) -> Result<(), StorageError> {
         let number = of.partition.number();
         // Traces with earlier fragments may have there what this block lacks.
         let may_whole_match = !self.plan.asks_blooms || self.bloom_passes(of)?;
-        if !may_whole_match && of.zone.late.is_empty() {
+        if !may_whole_match && of.view.zone.late.is_empty() {
             self.scanned.blocks_skipped += 1;
             return Ok(());
         }
@@ -188,7 +193,7 @@ impl Search<'_> {
             // What is in memory has a newer entry.
             if snapshot.live.contains_key(&trace_id)
                 || !snapshot.view.is_newest(trace_id, number, of.block)
-                || !(may_whole_match || of.zone.late(trace_id).is_some())
+                || !(may_whole_match || of.view.zone.late(trace_id).is_some())
             {
                 continue;
             }
@@ -206,7 +211,7 @@ impl Search<'_> {
     /// Whether a trace may match that is in this block only.
     fn bloom_passes(&self, of: &BlockRef<'_>) -> Result<bool, StorageError> {
         let blooms = Blooms::new(&self.asked, [(of.partition.as_ref(), of.block)]);
-        blooms.may_match(&self.plan, Some(of.zone))
+        blooms.may_match(&self.plan, Some(of.view.zone))
     }
 
     /// Takes a trace in if it matches; gives it back when it must be decoded to know.

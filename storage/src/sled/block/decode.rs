@@ -7,6 +7,7 @@ use super::column::{Column, Rows};
 use super::encode::{FIRST_PARENT, FragmentFacts, NO_PARENT, OUTSIDE_PARENT};
 use super::shape::{Part, Step, steps};
 use super::{Damage, MAGIC, N_PARTS, PART_BYTES_MAX};
+use crate::sled::checked::decompress;
 
 /// A trace's fragment in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +283,7 @@ fn unpack((raw_len, packed): (usize, &[u8])) -> Result<Vec<u8>, Damage> {
     if raw_len > PART_BYTES_MAX {
         return Err(Damage("a part is too large"));
     }
-    match zstd::bulk::decompress(packed, raw_len) {
+    match decompress(packed, raw_len) {
         Ok(raw) if raw.len() == raw_len => Ok(raw),
         _ => Err(Damage("a part does not decompress")),
     }

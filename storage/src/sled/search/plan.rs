@@ -29,6 +29,31 @@ pub(super) struct Plan {
     spans: Spans,
 }
 
+/// A zone, and what it says of a plan's service, which is looked up once.
+#[derive(Clone, Copy)]
+pub(super) struct ZoneView<'a> {
+    pub(super) zone: &'a Zone,
+    /// How many traces have spans of the service, and how long the longest of them took; `None` when there
+    /// is no such service in the plan, or the zone does not know.
+    service: Option<(u64, u64)>,
+}
+
+impl ZoneView<'_> {
+    /// Between which keys the plan's matches in the block are.
+    pub(super) fn keys(self, order: Order) -> (u64, u64) {
+        let zone = self.zone;
+        if zone.is_open {
+            return (0, u64::MAX);
+        }
+        let key = |numbers| key_of(numbers, order);
+        let (least, greatest) = (key(&zone.least), key(&zone.greatest));
+        match (order, self.service) {
+            (Order::Slowest, Some((_, longest))) => (least, greatest.min(longest)),
+            _ => (least, greatest),
+        }
+    }
+}
+
 /// A number of the request must lie in this range, both ends included.
 struct Range {
     field: RequestField,
@@ -158,30 +183,31 @@ impl Plan {
         self.matcher.necessary().may_hold(&OfPartition(partition))
     }
 
+    /// A zone as this plan looks at it; `at` is where zones looked at before had the service.
+    pub(super) fn view<'a>(&self, zone: &'a Zone, at: &mut usize) -> ZoneView<'a> {
+        let service = self.service.as_deref();
+        ZoneView {
+            zone,
+            service: service.and_then(|name| zone.service(name, at)),
+        }
+    }
+
     /// Whether a block with this zone may have a match.
-    pub(super) fn may_match_zone(&self, zone: &Zone) -> bool {
+    pub(super) fn may_match_zone(&self, view: ZoneView<'_>) -> bool {
+        let zone = view.zone;
         let (from, to) = self.starts;
         let may_start = zone.is_open
             || (zone.greatest.start >= from && to.is_none_or(|to| zone.least.start < to));
-        may_start && self.matcher.necessary().may_hold(&OfZone(zone))
-    }
-
-    /// Between which keys the matches of a block with this zone are.
-    pub(super) fn keys(&self, zone: &Zone, order: Order) -> (u64, u64) {
-        if zone.is_open {
-            return (0, u64::MAX);
-        }
-        let key = |numbers| key_of(numbers, order);
-        let (least, greatest) = (key(&zone.least), key(&zone.greatest));
-        let of_service = self.service.as_deref().and_then(|name| zone.service(name));
-        match (order, of_service) {
-            (Order::Slowest, Some((_, longest))) => (least, greatest.min(longest)),
-            _ => (least, greatest),
-        }
+        let of_zone = OfZone {
+            view,
+            service: self.service.as_deref(),
+        };
+        may_start && self.matcher.necessary().may_hold(&of_zone)
     }
 
     /// How many traces of a block with this zone match; `None` when the zone does not tell.
-    pub(super) fn count(&self, zone: &Zone) -> Option<u64> {
+    pub(super) fn count(&self, view: ZoneView<'_>) -> Option<u64> {
+        let zone = view.zone;
         let (from, to) = self.starts;
         let is_judged = zone.is_open
             || self.judged.is_some()
@@ -196,7 +222,9 @@ impl Plan {
             Spans::Named {
                 service: Some(service),
                 name: None,
-            } if !entry::may_be_cut(service) => zone.service(service).map(|(n_traces, _)| n_traces),
+            } if !entry::may_be_cut(service) && self.service.as_ref() == Some(service) => {
+                view.service.map(|(n_traces, _)| n_traces)
+            }
             Spans::Named { .. } | Spans::Decoded => None,
         }
     }
@@ -361,30 +389,38 @@ impl MayHave for OfPartition<'_> {
 }
 
 /// What a zone says of its traces.
-struct OfZone<'a>(&'a Zone);
+struct OfZone<'a> {
+    view: ZoneView<'a>,
+    /// Of which the view has what the zone says.
+    service: Option<&'a str>,
+}
 
 impl MayHave for OfZone<'_> {
     fn operation(&self, service: Option<&str>, _: Option<&str>) -> bool {
-        let known = service.and_then(|service| self.0.service(service));
+        let known = match service {
+            Some(_) if service == self.service => self.view.service,
+            service => service.and_then(|service| self.view.zone.service(service, &mut 0)),
+        };
         // A name that was cut is found by as much of it as is kept.
         known.is_none_or(|(n_traces, _)| n_traces > 0)
     }
 
     fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
-        let Self(zone) = self;
-        if zone.is_open {
-            return true;
+        may_have_number(self.view.zone, field, least, greatest)
+    }
+}
+
+/// Whether a number of some trace of a block with this zone may lie in a range.
+fn may_have_number(zone: &Zone, field: RequestField, least: u64, greatest: u64) -> bool {
+    let ends = (
+        number_of(&zone.least, field),
+        number_of(&zone.greatest, field),
+    );
+    match ends {
+        (Some(zone_least), Some(zone_greatest)) if !zone.is_open => {
+            zone_least <= greatest && least <= zone_greatest
         }
-        let ends = (
-            number_of(&zone.least, field),
-            number_of(&zone.greatest, field),
-        );
-        match ends {
-            (Some(zone_least), Some(zone_greatest)) => {
-                zone_least <= greatest && least <= zone_greatest
-            }
-            _ => true,
-        }
+        _ => true,
     }
 }
 
@@ -407,7 +443,7 @@ impl MayHave for OfItems<'_> {
 
     fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
         self.zone
-            .is_none_or(|zone| OfZone(zone).number(field, least, greatest))
+            .is_none_or(|zone| may_have_number(zone, field, least, greatest))
     }
 }
 

@@ -71,7 +71,7 @@ impl Search<'_> {
             if !self.wants(candidate) {
                 continue;
             }
-            if of.zone.late(trace_id).is_some() {
+            if of.view.zone.late(trace_id).is_some() {
                 if self.fragments_may_match(trace_id)? {
                     let read = read_trace(trace_id, &[], &self.snapshot.view);
                     self.verify_read(candidate, read)?;
@@ -106,7 +106,7 @@ impl Search<'_> {
         let mut wanted: Vec<TraceId> = open
             .iter()
             .map(|candidate| candidate.position.trace_id())
-            .filter(|&trace_id| of.zone.late(trace_id).is_none())
+            .filter(|&trace_id| of.view.zone.late(trace_id).is_none())
             .collect();
         if wanted.is_empty() {
             return Ok(Some(HashMap::new()));
@@ -158,7 +158,7 @@ impl Search<'_> {
         let does_not_match = |marks: u64| {
             // What was not asked for nobody knows.
             let may_have = |item| bit_of(item).is_none_or(|bit| marks >> bit & 1 == 1);
-            !self.plan.may_match_items(Some(of.zone), &may_have)
+            !self.plan.may_match_items(Some(of.view.zone), &may_have)
         };
         let fragments = block.fragments().iter().zip(marks);
         let ruled_out = fragments.filter(|&(_, marks)| does_not_match(marks));
