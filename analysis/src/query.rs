@@ -61,7 +61,7 @@ mod value;
 pub use self::error::QueryError;
 pub use self::field::{Field, RequestField, Scope, SpanField};
 pub use self::matcher::{Matcher, Needs};
-pub use self::necessary::{MayHave, Necessary, Pattern};
+pub use self::necessary::{MayHave, Necessary, Pattern, Values};
 pub use self::request::SummaryLimits;
 pub use self::value::{Value, canonical_texts};
 
@@ -239,6 +239,24 @@ impl Query {
             negated: false,
             pattern: pattern.into(),
         }
+    }
+
+    /// Whether any of its conditions is on the request, of which a summary tells.
+    pub fn asks_of_request(&self) -> bool {
+        let mut queries = vec![self];
+        while let Some(query) = queries.pop() {
+            let field = match query {
+                Self::Compare { field, .. } | Self::Pattern { field, .. } | Self::Exists(field) => {
+                    Some(field)
+                }
+                _ => None,
+            };
+            if matches!(field, Some(Field::Request(_))) {
+                return true;
+            }
+            queries.extend(query.children());
+        }
+        false
     }
 
     /// The queries directly in this one.

@@ -190,25 +190,30 @@ impl Check {
         Outcome::of(match &self.hit {
             Hit::Any => true,
             Hit::Text { text: None, .. } | Hit::Range { .. } => false,
+            _ => any_scalar(value, Nested::Lists, |scalar| self.hits(scalar, buffer)),
+        })
+    }
+
+    /// Whether an attribute's value, or an element of it, hits.
+    pub(super) fn hits(&self, scalar: Scalar<'_>, buffer: &mut String) -> bool {
+        match &self.hit {
+            Hit::Any => true,
+            Hit::Text { text: None, .. } | Hit::Range { .. } => false,
             Hit::Text {
                 text: Some(text),
                 int,
-            } => any_scalar(value, Nested::Lists, |scalar| match scalar {
+            } => match scalar {
                 Scalar::Int(number) => *int == Some(number),
                 _ => scalar.canonical_text(buffer) == Some(text),
-            }),
-            Hit::Order { op, number } => any_scalar(value, Nested::Lists, |scalar| {
-                scalar
-                    .number()
-                    .and_then(|found| found.compare(*number))
-                    .is_some_and(|order| is_in_order(*op, order))
-            }),
-            Hit::Pattern(pattern) => any_scalar(value, Nested::Lists, |scalar| {
-                scalar
-                    .canonical_text(buffer)
-                    .is_some_and(|text| pattern.is_match(text))
-            }),
-        })
+            },
+            Hit::Order { op, number } => scalar
+                .number()
+                .and_then(|found| found.compare(*number))
+                .is_some_and(|order| is_in_order(*op, order)),
+            Hit::Pattern(pattern) => scalar
+                .canonical_text(buffer)
+                .is_some_and(|text| pattern.is_match(text)),
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What holds on every trace that matches: what a store may leave out without reading it.
 
+use longpole_proto::AttributeValue;
 use regex::Regex;
 
-use super::check::{Check, Hit};
+use super::check::{Check, Hit, Outcome};
 use super::compile::Node;
 use super::field::{RequestField, Scope, SpanField};
 use super::request::RequestCondition;
 use super::span::SpanCondition;
+use super::value::Scalar;
 
 /// What holds on every trace that matches a query; more traces may have it than match.
 ///
@@ -15,7 +17,7 @@ use super::span::SpanCondition;
 /// several blocks, each may have what the others lack, and is asked for the trace together. Texts are whole and canonical
 /// ([`canonical_texts`](super::canonical_texts)); a store that keeps the beginnings of texts cuts
 /// what it is asked for likewise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Necessary {
     /// Nothing is known: always holds.
     Unknown,
@@ -31,6 +33,15 @@ pub enum Necessary {
         keys: Vec<String>,
         /// The canonical text.
         value: String,
+    },
+    /// In `scope` a span has one of these values under one of the keys.
+    Value {
+        /// Whose attribute it is.
+        scope: Scope,
+        /// All names of it.
+        keys: Vec<String>,
+        /// Which values.
+        values: Values,
     },
     /// In `scope` a span has one of the keys.
     Key {
@@ -90,6 +101,34 @@ impl PartialEq for Pattern {
 
 impl Eq for Pattern {}
 
+/// The values an attribute may have: numbers on one side of another, or texts with a pattern.
+#[derive(Debug, Clone)]
+pub struct Values(Check);
+
+impl Values {
+    /// Whether this is one of them, or of a list an element is.
+    pub fn has(&self, value: &AttributeValue) -> bool {
+        self.0.of_value(value, &mut String::new()) == Outcome::Hit
+    }
+
+    /// Whether a text is.
+    pub fn has_text(&self, text: &str) -> bool {
+        self.0.hits(Scalar::Text(text), &mut String::new())
+    }
+}
+
+impl PartialEq for Values {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0.hit, &other.0.hit) {
+            (Hit::Order { op, number }, Hit::Order { op: of, number: to }) => {
+                (op, number) == (of, to)
+            }
+            (Hit::Pattern(one), Hit::Pattern(other)) => one.as_str() == other.as_str(),
+            _ => false,
+        }
+    }
+}
+
 /// What a store can say of some traces without reading them: `false` only where it is sure that none
 /// of them has it. What it cannot look up it leaves as it is: then they may.
 #[expect(unused_variables, reason = "the defaults know nothing")]
@@ -98,6 +137,11 @@ pub trait MayHave {
     /// scope [`Scope::Any`] is any of the others.
     fn attribute(&self, scope: Scope, key: &str, value: &str) -> bool {
         true
+    }
+
+    /// Whether a span may have one of these values under `key` in `scope`.
+    fn value(&self, scope: Scope, key: &str, values: &Values) -> bool {
+        self.key(scope, key)
     }
 
     /// Whether a span may have an attribute `key` in `scope`.
@@ -136,6 +180,11 @@ impl Necessary {
             Self::Attribute { scope, keys, value } => {
                 keys.iter().any(|key| traces.attribute(*scope, key, value))
             }
+            Self::Value {
+                scope,
+                keys,
+                values,
+            } => keys.iter().any(|key| traces.value(*scope, key, values)),
             Self::Key { scope, keys } => keys.iter().any(|key| traces.key(*scope, key)),
             Self::Operation { service, name } => {
                 traces.operation(service.as_deref(), name.as_deref())
@@ -325,17 +374,22 @@ fn of_span(condition: &SpanCondition) -> Necessary {
             },
             _ => Necessary::Unknown,
         },
-        SpanCondition::Attribute { scope, keys, check } => match text(check) {
-            Some(value) => Necessary::Attribute {
-                scope: *scope,
-                keys: keys.clone(),
-                value: value.to_owned(),
-            },
-            None => Necessary::Key {
-                scope: *scope,
-                keys: keys.clone(),
-            },
-        },
+        SpanCondition::Attribute { scope, keys, check } => {
+            let (scope, keys) = (*scope, keys.clone());
+            match (text(check), &check.hit) {
+                (Some(value), _) => Necessary::Attribute {
+                    scope,
+                    keys,
+                    value: value.to_owned(),
+                },
+                (None, Hit::Order { .. } | Hit::Pattern(_)) if !check.negated => Necessary::Value {
+                    scope,
+                    keys,
+                    values: Values(check.clone()),
+                },
+                _ => Necessary::Key { scope, keys },
+            }
+        }
         SpanCondition::Word(_) => Necessary::Unknown,
     }
 }

@@ -11,7 +11,7 @@ use super::reference::holds;
 use crate::query::testing::{any_attribute_value, any_query, any_searchable_trace};
 use crate::query::{
     Field, Matcher, MayHave, Needs, Op, Pattern, Query, RequestField, Scope, SpanField,
-    SummaryLimits, Value, canonical_texts,
+    SummaryLimits, Value, Values, canonical_texts,
 };
 use crate::{Analysis, PEER_KEYS, TraceSummary};
 
@@ -58,6 +58,12 @@ impl MayHave for Known<'_> {
             canonical_texts(held, |text| has |= text == value);
             has && *known == key
         })
+    }
+
+    fn value(&self, scope: Scope, key: &str, values: &Values) -> bool {
+        let attributes = self.attributes(scope);
+        let mut of_key = attributes.iter().filter(|(known, _)| *known == key);
+        of_key.any(|(_, held)| values.has(held))
     }
 
     fn key(&self, scope: Scope, key: &str) -> bool {

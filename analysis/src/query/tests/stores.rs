@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longpole_proto::AttributeValue;
 use longpole_proto::testing::draw;
 
 use crate::Analysis;
@@ -84,11 +85,39 @@ fn an_equal_attribute_is_looked_up_under_all_its_names_by_its_canonical_text() {
 fn what_compares_in_another_way_must_at_least_be_there() {
     for query in [
         user(Op::Ne, "ann"),
-        user(Op::Gt, 5),
-        Query::pattern(Field::attribute(Scope::Span, "user"), "^a"),
         Query::Exists(Field::attribute(Scope::Span, "user")),
     ] {
         assert_eq!(necessary(&query), has_user(), "{query:?}");
+    }
+}
+
+#[test]
+fn numbers_in_order_and_texts_with_a_pattern_are_told_from_others() {
+    let cases = [
+        (user(Op::Gt, 5), ["5", "x"], ["6", "7.5"]),
+        (
+            Query::pattern(Field::attribute(Scope::Span, "user"), "^a"),
+            ["banana", "5"],
+            ["a", "ann"],
+        ),
+    ];
+    for (query, others, expected) in cases {
+        let Necessary::Value {
+            scope: Scope::Span,
+            keys,
+            values,
+        } = necessary(&query)
+        else {
+            panic!("{query:?}");
+        };
+        assert_eq!(keys, ["user"]);
+        for (texts, is_among) in [(others, false), (expected, true)] {
+            for text in texts {
+                assert_eq!(values.has_text(text), is_among, "{text}: {query:?}");
+                let in_list = AttributeValue::Array(vec![AttributeValue::String(text.to_owned())]);
+                assert_eq!(values.has(&in_list), is_among, "{text}: {query:?}");
+            }
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //! labels and summaries which traces match; only what they leave open is decoded.
 
 use longpole_analysis::query::{
-    Field, Matcher, MayHave, Necessary, Needs, Op, Pattern, Query, QueryError, RequestField, Scope,
-    SpanField,
+    Field, Matcher, MayHave, Necessary, Needs, Op, Pattern, Query, QueryError, RequestField,
+    SpanField, Values,
 };
 
 use crate::sled::bloom::{Item, Key};
@@ -79,7 +79,7 @@ enum Spans {
         service: Option<String>,
         name: Option<String>,
     },
-    /// More than labels tell; `judged` is the whole query.
+    /// More than labels tell; `judged` is the whole query, if a summary can tell anything of it.
     Decoded,
 }
 
@@ -117,7 +117,10 @@ impl Plan {
             plan.take(query, &mut judged)?;
         }
         plan.judged = match plan.spans {
-            Spans::Decoded => Some(plan.matcher.clone()),
+            Spans::Decoded => {
+                let asks = request.query.asks_of_request();
+                asks.then(|| plan.matcher.clone())
+            }
             _ if judged.is_empty() => None,
             _ => Some(Matcher::new(&Query::all_of(judged))?),
         };
@@ -229,21 +232,16 @@ impl Plan {
         }
     }
 
-    /// The items that [`Self::may_match_items`] asks for.
-    pub(super) fn items(&self) -> Vec<Item> {
-        let mut items = Vec::new();
-        add_items(self.matcher.necessary(), &mut items);
-        items
+    /// What is asked of attributes.
+    pub(super) fn asked(&self) -> AskedOf<'_> {
+        let mut asked = AskedOf::default();
+        asked.add(self.matcher.necessary());
+        asked
     }
 
-    /// Whether traces may match that have no attributes but those of which this says so.
-    pub(super) fn may_match_items(
-        &self,
-        zone: Option<&Zone>,
-        may_have: &dyn Fn(Item) -> bool,
-    ) -> bool {
-        let of_items = OfItems { zone, may_have };
-        self.matcher.necessary().may_hold(&of_items)
+    /// Whether traces may match of which this is known.
+    pub(super) fn may_match(&self, known: &dyn MayHave) -> bool {
+        self.matcher.necessary().may_hold(known)
     }
 
     /// What an entry says of its trace.
@@ -265,8 +263,12 @@ impl Plan {
             Spans::Decoded => {
                 let labels = entry::take_labels(behind)?.0;
                 let of_entry = OfEntry { head, labels };
-                // The whole query is judged below.
-                Some(self.matcher.necessary().may_hold(&of_entry))
+                let may_hold = self.matcher.necessary().may_hold(&of_entry);
+                // What a summary can tell of the whole query is judged below.
+                match may_hold {
+                    true if self.judged.is_none() => None,
+                    may_hold => Some(may_hold),
+                }
             }
         };
         if has_spans == Some(false) {
@@ -302,22 +304,35 @@ fn flatten<'a>(query: &'a Query, conjuncts: &mut Vec<&'a Query>) {
     }
 }
 
-/// Adds the items of all attributes. Recurses as deep as the query, which is bounded.
-fn add_items(necessary: &Necessary, items: &mut Vec<Item>) {
-    match necessary {
-        Necessary::All(parts) | Necessary::Any(parts) => {
-            for part in parts {
-                add_items(part, items);
+/// What a plan asks of attributes.
+#[derive(Default)]
+pub(super) struct AskedOf<'a> {
+    /// All names of those that are asked for in any way.
+    pub(super) keys: Vec<&'a str>,
+    pub(super) items: Vec<Item>,
+    /// Of which keys which values besides.
+    pub(super) values: Vec<(&'a [String], &'a Values)>,
+}
+
+impl<'a> AskedOf<'a> {
+    /// Recurses as deep as the query, which is bounded.
+    fn add(&mut self, necessary: &'a Necessary) {
+        let (keys, item): (_, &dyn Fn(Key) -> Item) = match necessary {
+            Necessary::All(parts) | Necessary::Any(parts) => {
+                return parts.iter().for_each(|part| self.add(part));
             }
+            Necessary::Value { keys, values, .. } => {
+                self.keys.extend(keys.iter().map(String::as_str));
+                return self.values.push((keys, values));
+            }
+            Necessary::Attribute { keys, value, .. } => (keys, &|key| key.item(value.as_bytes())),
+            Necessary::Key { keys, .. } => (keys, &Key::alone),
+            _ => return,
+        };
+        for of in keys {
+            self.keys.push(of);
+            self.items.push(item(Key::new(of.as_bytes())));
         }
-        Necessary::Attribute { keys, value, .. } => {
-            let keys = keys.iter().map(|key| Key::new(key.as_bytes()));
-            items.extend(keys.map(|key| key.item(value.as_bytes())));
-        }
-        Necessary::Key { keys, .. } => {
-            items.extend(keys.iter().map(|key| Key::new(key.as_bytes()).alone()));
-        }
-        _ => {}
     }
 }
 
@@ -343,7 +358,7 @@ pub(super) fn key_of(numbers: &Numbers, order: Order) -> u64 {
 fn asks_attributes(necessary: &Necessary) -> bool {
     match necessary {
         Necessary::All(parts) | Necessary::Any(parts) => parts.iter().any(asks_attributes),
-        Necessary::Attribute { .. } | Necessary::Key { .. } => true,
+        Necessary::Attribute { .. } | Necessary::Key { .. } | Necessary::Value { .. } => true,
         _ => false,
     }
 }
@@ -411,7 +426,7 @@ impl MayHave for OfZone<'_> {
 }
 
 /// Whether a number of some trace of a block with this zone may lie in a range.
-fn may_have_number(zone: &Zone, field: RequestField, least: u64, greatest: u64) -> bool {
+pub(super) fn may_have_number(zone: &Zone, field: RequestField, least: u64, greatest: u64) -> bool {
     let ends = (
         number_of(&zone.least, field),
         number_of(&zone.greatest, field),
@@ -421,29 +436,6 @@ fn may_have_number(zone: &Zone, field: RequestField, least: u64, greatest: u64) 
             zone_least <= greatest && least <= zone_greatest
         }
         _ => true,
-    }
-}
-
-/// What is known of some traces by the attributes of the blocks with all their spans.
-struct OfItems<'a> {
-    zone: Option<&'a Zone>,
-    may_have: &'a dyn Fn(Item) -> bool,
-}
-
-impl MayHave for OfItems<'_> {
-    fn attribute(&self, _: Scope, key: &str, value: &str) -> bool {
-        let item = Key::new(key.as_bytes()).item(value.as_bytes());
-        (self.may_have)(item)
-    }
-
-    fn key(&self, _: Scope, key: &str) -> bool {
-        let item = Key::new(key.as_bytes()).alone();
-        (self.may_have)(item)
-    }
-
-    fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
-        self.zone
-            .is_none_or(|zone| may_have_number(zone, field, least, greatest))
     }
 }
 

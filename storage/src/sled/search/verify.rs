@@ -1,18 +1,21 @@
 //! Decodes traces of which their summaries do not say whether they match.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
-use longpole_analysis::query::Needs;
+use longpole_analysis::query::{MayHave, Needs, RequestField, Scope, Values};
 use longpole_proto::wire::decode_traces;
 use longpole_proto::{Trace, TraceId};
 
 use super::blooms::Blooms;
 use super::page::Candidate;
+use super::plan::{AskedOf, may_have_number};
 use super::{BlockRef, Search};
 use crate::StorageError;
-use crate::sled::block::{Block, Damage};
-use crate::sled::bloom;
+use crate::sled::block::{Block, Damage, Value};
+use crate::sled::bloom::{self, Item, Key};
 use crate::sled::core::read_trace;
+use crate::sled::partition::Zone;
 use crate::sled::traces::{TraceBuilder, outline};
 
 /// Of a block with more, some sender's names are without number: its values take long themselves.
@@ -141,27 +144,22 @@ impl Search<'_> {
     }
 
     /// The traces that, if they are in this block only, do not match as far as their attributes tell. A
-    /// bloom lets some values pass that no span has, and of those that some span has not whose.
+    /// bloom lets some values pass that no span has, of those that some span has it does not say whose,
+    /// and of numbers in a range and texts with a pattern it says nothing.
     fn ruled_out(&self, of: &BlockRef<'_>, block: &Block<'_>) -> Result<HashSet<TraceId>, Damage> {
-        let asked = self.plan.items();
-        if asked.is_empty() || asked.len() > 64 || block.n_columns()? > N_COLUMNS_MAX {
+        let asked = self.plan.asked();
+        if asked.n_bits() == 0 || asked.n_bits() > 64 || block.n_columns()? > N_COLUMNS_MAX {
             return Ok(HashSet::new());
         }
-        let bit_of = |item| asked.iter().position(|&asked| asked == item);
-        let marks = block.attribute_marks(&mut |key, values| {
-            let mut marks = 0_u64;
-            bloom::items_of(key, values, &mut |item| {
-                marks |= bit_of(item).map_or(0, |bit| 1 << bit);
-            });
-            marks
-        })?;
-        let does_not_match = |marks: u64| {
-            // What was not asked for nobody knows.
-            let may_have = |item| bit_of(item).is_none_or(|bit| marks >> bit & 1 == 1);
-            !self.plan.may_match_items(Some(of.view.zone), &may_have)
-        };
+        let marks = block.attribute_marks(&mut |key, values| asked.marks(key, values))?;
         let fragments = block.fragments().iter().zip(marks);
-        let ruled_out = fragments.filter(|&(_, marks)| does_not_match(marks));
+        let ruled_out = fragments.filter(|&(_, marks)| {
+            !self.plan.may_match(&Marked {
+                asked: &asked,
+                marks,
+                zone: of.view.zone,
+            })
+        });
         Ok(ruled_out.map(|(fragment, _)| fragment.trace_id).collect())
     }
 
@@ -211,5 +209,76 @@ impl Search<'_> {
             }
             Some(_) => {}
         }
+    }
+}
+
+/// What is asked, each a bit: the items first.
+impl AskedOf<'_> {
+    fn n_bits(&self) -> usize {
+        self.items.len() + self.values.len()
+    }
+
+    /// The bits of what a key with some values answers.
+    fn marks(&self, key: &str, values: &mut dyn Iterator<Item = Value<'_>>) -> u64 {
+        if !self.keys.contains(&key) {
+            return 0;
+        }
+        let marks = Cell::new(0_u64);
+        let mark = |bit: usize| marks.set(marks.get() | 1 << bit);
+        let mut values = values.inspect(|value| {
+            for (bit, (keys, values)) in (self.items.len()..).zip(&self.values) {
+                let is_one = match value {
+                    Value::Text(text) => values.has_text(text),
+                    Value::Any(value) => values.has(value),
+                };
+                if is_one && keys.iter().any(|of| of == key) {
+                    mark(bit);
+                }
+            }
+        });
+        bloom::items_of(key, &mut values, &mut |item| {
+            if let Some(bit) = self.items.iter().position(|&asked| asked == item) {
+                mark(bit);
+            }
+        });
+        marks.get()
+    }
+}
+
+/// What is known of a trace by its marks.
+struct Marked<'a> {
+    asked: &'a AskedOf<'a>,
+    marks: u64,
+    zone: &'a Zone,
+}
+
+impl Marked<'_> {
+    /// Whether the bit is set; what was not asked for nobody knows.
+    fn has(&self, bit: Option<usize>) -> bool {
+        bit.is_none_or(|bit| self.marks >> bit & 1 == 1)
+    }
+
+    fn has_item(&self, item: Item) -> bool {
+        self.has(self.asked.items.iter().position(|&asked| asked == item))
+    }
+}
+
+impl MayHave for Marked<'_> {
+    fn attribute(&self, _: Scope, key: &str, value: &str) -> bool {
+        self.has_item(Key::new(key.as_bytes()).item(value.as_bytes()))
+    }
+
+    fn value(&self, _: Scope, _: &str, values: &Values) -> bool {
+        let mut asked = self.asked.values.iter();
+        let at = asked.position(|(_, asked)| std::ptr::eq(*asked, values));
+        self.has(at.map(|at| self.asked.items.len() + at))
+    }
+
+    fn key(&self, _: Scope, key: &str) -> bool {
+        self.has_item(Key::new(key.as_bytes()).alone())
+    }
+
+    fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
+        may_have_number(self.zone, field, least, greatest)
     }
 }

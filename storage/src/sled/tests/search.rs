@@ -118,11 +118,26 @@ fn only_traces_with_the_value_are_decoded_whatever_the_bloom_lets_pass() {
     let view = engine.core.state.lock().view.clone();
     // Everything passes it.
     view.partitions()[0].partition.damage_tree("blooms");
-    for (user, expected, n_verified) in [("7", vec![7], 1), ("70", vec![], 0)] {
-        let result = store.search(&search_for(attribute("user", user), 5));
+    let user = || Field::attribute(Scope::Span, "user");
+    let cases = [
+        (attribute("user", "7"), vec![7], 1),
+        (attribute("user", "70"), vec![], 0),
+        (Query::compare(user(), Op::Ge, 39), vec![39, 40], 2),
+        (Query::compare(user(), Op::Gt, 40), vec![], 0),
+        (Query::pattern(user(), "^.9$"), vec![19, 29, 39], 3),
+        (Query::pattern(user(), "^0"), vec![], 0),
+        // One that no value has, beside one that some have.
+        (
+            Query::And(vec![Query::pattern(user(), "9"), attribute("order", "1")]),
+            vec![],
+            0,
+        ),
+    ];
+    for (query, expected, n_verified) in cases {
+        let result = store.search(&search_for(query.clone(), 5));
         let result = result.expect("the store searches");
         assert_eq!((traces_of(&result), result.complete), (expected, true));
-        assert_eq!(result.scanned.traces_verified, n_verified, "user {user}");
+        assert_eq!(result.scanned.traces_verified, n_verified, "{query:?}");
     }
 }
 
