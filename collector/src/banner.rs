@@ -7,6 +7,7 @@ use longpole_ui::Urls;
 use tracing::info;
 
 use crate::listeners::Addresses;
+use crate::version::VERSION;
 use crate::{Config, LogFormat};
 
 /// Says on stderr that all is ready: in words, or as a log line where lines are for machines.
@@ -14,7 +15,7 @@ pub(crate) fn announce(config: &Config, urls: &Urls, addresses: Addresses) {
     match config.log.format {
         LogFormat::Text => eprint!("{}", text(config, urls, addresses)),
         LogFormat::Json => info!(
-            version = env!("CARGO_PKG_VERSION"),
+            version = VERSION,
             ui = addresses.ui_endpoint() + urls.search().trim_end_matches('/'),
             otlp_grpc = addresses.grpc_endpoint(),
             otlp_http = addresses.http_endpoint(),
@@ -42,7 +43,7 @@ Send it an application's traces, over gRPC or over HTTP:
   export OTEL_EXPORTER_OTLP_ENDPOINT={grpc} OTEL_EXPORTER_OTLP_PROTOCOL=grpc
   export OTEL_EXPORTER_OTLP_ENDPOINT={http} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
 ",
-        version = env!("CARGO_PKG_VERSION"),
+        version = VERSION,
         ui = addresses.ui_endpoint(),
         search = urls.search(),
         grpc = addresses.grpc_endpoint(),

@@ -1,9 +1,13 @@
-//! What longpole is told: flags and environment become a typed [`Config`] before any port is bound.
+//! What longpole is told: flags, environment and file become a typed [`Config`] before any port is bound.
 //!
-//! A flag wins over its `LONGPOLE_…` variable, which wins over the default. A value that does not
-//! read is refused with the value and what is expected.
+//! A flag wins over its `LONGPOLE_…` variable, which wins over the file, which wins over the default. A
+//! value that does not read is refused with the value and what is expected.
 
 mod args;
+mod effective;
+mod file;
+#[cfg(test)]
+mod reference;
 mod value;
 
 use std::ffi::OsString;
@@ -11,10 +15,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use longpole_storage::{Durability, StoreConfig};
 use tonic::transport::Uri;
 
+use self::file::ConfigFile;
 use crate::load::{LoadConfig, SinkConfig};
 
 /// How large a request may be after decompression unless told otherwise, as the OTLP
@@ -131,6 +137,13 @@ pub enum Invocation {
     Load(LoadConfig),
     /// Take a load and do nothing with it.
     Sink(SinkConfig),
+    /// Say what would be served with.
+    CheckConfig {
+        /// What that is.
+        config: Config,
+        /// The same for people, as TOML with where each value is from.
+        text: String,
+    },
 }
 
 impl Invocation {
@@ -140,19 +153,55 @@ impl Invocation {
     /// When the command line or a variable is wrong, and for `--help` and `--version`: the error
     /// prints what to say and knows the exit code.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let matches = args::Cli::command().try_get_matches_from(args)?;
-        args::Cli::from_arg_matches(&matches).map(Self::from)
+        let args: Vec<OsString> = args.into_iter().collect();
+        let mut command = args::Cli::command();
+        let mut matches = command.clone().try_get_matches_from(&args)?;
+        let file = file_of(&command, &matches)
+            .map_err(|error| command.error(ErrorKind::ValueValidation, with_causes(&error)))?;
+        if let Some(file) = &file {
+            command = match serving(&matches) {
+                Some((Some(name), _)) => command.mut_subcommand(name, |of| file.apply(of)),
+                _ => file.apply(command),
+            };
+            matches = command.clone().try_get_matches_from(&args)?;
+        }
+        let text = effective::text(&command, &matches, file.as_ref());
+        Ok(Self::new(args::Cli::from_arg_matches(&matches)?, text))
     }
 
     /// How to log.
     pub fn log(&self) -> LogConfig {
         match self {
-            Self::Serve(config) => config.log,
+            Self::Serve(config) | Self::CheckConfig { config, .. } => config.log,
             Self::Demo(config) => config.log,
             Self::Load(config) => config.log,
             Self::Sink(config) => config.log,
         }
     }
+}
+
+/// The name of the command that was given, if one was, and what it was given, when it takes what
+/// `serve` takes.
+fn serving(matches: &ArgMatches) -> Option<(Option<&str>, &ArgMatches)> {
+    match matches.subcommand() {
+        None => Some((None, matches)),
+        Some((name, of)) => args::SERVING.contains(&name).then_some((Some(name), of)),
+    }
+}
+
+/// The file that is to be read, read.
+fn file_of(
+    command: &clap::Command,
+    matches: &ArgMatches,
+) -> Result<Option<ConfigFile>, file::FileError> {
+    let path = serving(matches).and_then(|(_, of)| of.get_one::<PathBuf>("config"));
+    path.map(|path| ConfigFile::read(path, command)).transpose()
+}
+
+/// An error's text with those of its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

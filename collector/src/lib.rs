@@ -19,6 +19,7 @@ mod server;
 pub mod shutdown;
 #[cfg(test)]
 mod testing;
+mod version;
 
 use std::io;
 use std::sync::Arc;

@@ -55,5 +55,9 @@ async fn run(invocation: Invocation) -> anyhow::Result<()> {
             Ok(())
         }
         Invocation::Sink(config) => longpole::load::receive(config, shutdown).await,
+        Invocation::CheckConfig { text, .. } => {
+            write!(std::io::stdout(), "{text}")?;
+            Ok(())
+        }
     }
 }

@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::ingest::Refusal;
 use crate::otlp::reply;
+use crate::version::{COMMIT, VERSION};
 use refusals::Refusals;
 use store::StoreMetrics;
 
@@ -117,7 +118,7 @@ impl Metrics {
         registry.register(
             "build",
             "What is running",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+            Info::new([("version", VERSION), ("commit", COMMIT)]),
         );
         let hot = Transport::ALL.map(|transport| {
             let accepted = OutcomeLabels {
@@ -239,11 +240,7 @@ mod tests {
             r#"longpole_receiver_spans_total{transport="grpc",outcome="accepted",reason=""} 7"#,
             r#"longpole_receiver_requests_total{transport="http_json",outcome="refused",reason="too_large"} 1"#,
             r#"longpole_receiver_ack_duration_seconds_count{transport="grpc"} 1"#,
-            concat!(
-                r#"longpole_build_info{version=""#,
-                env!("CARGO_PKG_VERSION"),
-                r#""} 1"#
-            ),
+            &format!(r#"longpole_build_info{{version="{VERSION}",commit="{COMMIT}"}} 1"#),
         ] {
             assert!(
                 text.lines().any(|found| found == line),

@@ -12,6 +12,7 @@ mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use self::sled::FORMAT;
 pub use aggregates::{
     Aggregates, AggregatesRequest, Edge, EdgeNumbers, OperationNumbers, SlowestHop,
     SlowestHopNumbers,

@@ -63,6 +63,8 @@ use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::Mutex;
 
+pub use self::data_dir::FORMAT;
+
 use self::apply::answer;
 use self::engine::{Engine, Plan};
 use self::files::Files;

@@ -10,6 +10,7 @@ use tonic::transport::Uri;
 
 use super::{Config, DemoConfig, Invocation, LogConfig, LogFormat, LogLevel, value};
 use crate::load::{LoadConfig, Protocol, Sink, SinkConfig};
+use crate::version;
 
 /// Shows why a request was slow.
 ///
@@ -19,11 +20,13 @@ use crate::load::{LoadConfig, Protocol, Sink, SinkConfig};
 #[derive(Debug, Parser)]
 #[command(
     name = "longpole",
-    version,
+    version = version::VERSION,
+    long_version = version::long(),
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
-    after_help = "Every option can be set in the environment: --data-dir is LONGPOLE_DATA_DIR. A flag wins."
+    after_help = "Every option can be set in the environment: --data-dir is LONGPOLE_DATA_DIR. A flag wins over it, \
+                  and it over the file of --config."
 )]
 pub(super) struct Cli {
     #[command(flatten)]
@@ -40,10 +43,23 @@ enum Command {
     Demo(DemoArgs),
     /// Measure how many spans a second an OTLP endpoint takes, and at what cost
     Load(LoadArgs),
+    /// Check what serve would run with, without running it, and print it as the TOML of --config
+    CheckConfig(ServeArgs),
 }
 
+/// The commands that take the options of `serve`, and so a file of them.
+pub(super) const SERVING: [&str; 2] = ["serve", "check-config"];
+
 #[derive(Debug, Args)]
-struct ServeArgs {
+pub(super) struct ServeArgs {
+    /// A TOML file with any of these options, such as retention = "30d"; flags and the environment win
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LONGPOLE_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
     /// Where everything is kept
     #[arg(
         long,
@@ -202,13 +218,18 @@ enum DurabilityArg {
     Os,
 }
 
-impl From<Cli> for Invocation {
-    fn from(cli: Cli) -> Self {
+impl Invocation {
+    /// What a command line asks for; `text` is what it would serve with.
+    pub(super) fn new(cli: Cli, text: String) -> Self {
         match cli.command {
             None => Self::Serve(cli.serve.into()),
             Some(Command::Serve(args)) => Self::Serve(args.into()),
             Some(Command::Demo(args)) => Self::Demo(args.into()),
             Some(Command::Load(args)) => args.into(),
+            Some(Command::CheckConfig(args)) => Self::CheckConfig {
+                config: args.into(),
+                text,
+            },
         }
     }
 }

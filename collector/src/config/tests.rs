@@ -184,3 +184,56 @@ fn what_is_not_known_is_refused_by_name() {
         assert!(error.contains(name), "{args:?}: {error}");
     }
 }
+
+#[test]
+fn a_file_stands_behind_flags_and_before_defaults() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let path = dir.path().join("longpole.toml");
+    std::fs::write(
+        &path,
+        "retention = '30d'\nui = '127.0.0.1:1'\ndemo = true\n",
+    )
+    .expect("written");
+    let path = path.to_str().expect("a path that is text");
+    for command in [&[][..], &["serve"]] {
+        let args = [command, &["--config", path, "--ui", "127.0.0.1:2"]].concat();
+        let config = serve(&args);
+        assert_eq!(config.retention, Duration::from_hours(30 * 24));
+        assert_eq!(config.ui.to_string(), "127.0.0.1:2");
+        assert!(config.demo);
+        assert_eq!(config.otlp_http.to_string(), "127.0.0.1:4318");
+    }
+    let args = ["check-config", "--config", path, "--ui", "127.0.0.1:2"];
+    let Ok(Invocation::CheckConfig { config, text }) = parse(&args) else {
+        panic!("no check");
+    };
+    assert_eq!(config, serve(&["--config", path, "--ui", "127.0.0.1:2"]));
+    for line in [
+        r#"data-dir = "./longpole-data" # default"#.to_owned(),
+        format!(r#"retention = "30d" # {path}"#),
+        r#"ui = "127.0.0.1:2" # --ui"#.to_owned(),
+        format!("demo = true # {path}"),
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "no {line} in\n{text}"
+        );
+    }
+    // It is what --config takes.
+    let again = dir.path().join("again.toml");
+    std::fs::write(&again, text).expect("written");
+    let again = serve(&["--config", again.to_str().expect("text")]);
+    assert_eq!(again, config);
+
+    let error = parse(&["--config", "/nowhere/longpole.toml"]).expect_err("not there");
+    assert!(
+        error.contains("cannot read /nowhere/longpole.toml: No such file"),
+        "{error}"
+    );
+    std::fs::write(path, "retention = '1s'").expect("written");
+    let error = parse(&["--config", path]).expect_err("too short");
+    assert!(
+        error.contains("longpole.toml: retention: invalid value '1s'"),
+        "{error}"
+    );
+}

@@ -11,7 +11,7 @@ use super::io_error;
 use crate::StorageError;
 
 /// What the file FORMAT says: the engine, and the version of everything below the directory.
-pub(super) const FORMAT: &str = "longpole sled 4";
+pub const FORMAT: &str = "longpole sled 4";
 
 /// How much of a FORMAT file is shown when it is another's.
 const FORMAT_BYTES_SHOWN: usize = 64;
