@@ -8,10 +8,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use bytesize::ByteSize;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use longpole_proto::wire::ExportRequest;
-use longpole_storage::{StorageError, Store};
+use longpole_storage::{Concern, Health, StorageError, Store};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -65,7 +66,13 @@ async fn ready(State(state): State<AdminState>) -> Response {
         name: "storeRead",
         fault: read(&state.store, Store::stats).await.err(),
     };
-    let parts = [receivers, write, read];
+    let disk = Part {
+        name: "disk",
+        fault: self::read(&state.store, Store::health)
+            .await
+            .map_or_else(Some, |health| disk_fault(&health)),
+    };
+    let parts = [receivers, write, read, disk];
     let is_ready = parts.iter().all(|part| part.fault.is_none());
     let parts: Vec<_> = parts
         .iter()
@@ -82,6 +89,21 @@ async fn ready(State(state): State<AdminState>) -> Response {
         (CACHE_CONTROL, "no-store"),
     ];
     (status, headers, body).into_response()
+}
+
+/// Why the disk is one on which spans are refused, when it is.
+fn disk_fault(health: &Health) -> Option<String> {
+    health.concerns.iter().find_map(|concern| match concern {
+        Concern::DiskFull {
+            free_bytes,
+            least_bytes,
+        } => Some(format!(
+            "the disk has {} free, less than the {} that spans are taken from on",
+            ByteSize(*free_bytes),
+            ByteSize(*least_bytes)
+        )),
+        _ => None,
+    })
 }
 
 /// Whether an append of nothing goes all the way through.
@@ -124,4 +146,26 @@ async fn text(State(state): State<AdminState>) -> Response {
     let status = read(&state.store, Store::status).await.ok();
     let body = state.metrics.encode(status.as_ref());
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_what_is_free_and_what_must_be() {
+        let mut health = Health::default();
+        assert_eq!(disk_fault(&health), None);
+        health.concerns.push(Concern::SetAside { n_pieces: 1 });
+        assert_eq!(disk_fault(&health), None, "spans are taken");
+        health.concerns.push(Concern::DiskFull {
+            free_bytes: 1 << 20,
+            least_bytes: 64 << 20,
+        });
+        let fault = disk_fault(&health).expect("it is full");
+        assert_eq!(
+            fault,
+            "the disk has 1.0 MiB free, less than the 64.0 MiB that spans are taken from on"
+        );
+    }
 }
