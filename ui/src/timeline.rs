@@ -7,6 +7,7 @@
 
 mod bar;
 mod group;
+pub(crate) mod list;
 pub(crate) mod pair;
 mod path;
 mod row;
@@ -79,12 +80,9 @@ impl Timeline {
     pub(crate) fn of(trace: &Trace, analysis: &Analysis, options: &Options) -> Self {
         let tree = Tree::of(trace, analysis, options.shown, options.selected);
         let window = Window::of(trace);
-        let culprit = &analysis.culprit;
-        let hop = &analysis.hops[analysis.slowest_hop];
         let marked = Marked {
             hot: Target::hot(&tree),
-            culprit: (culprit.nanos > hop.nanos.saturating_sub(culprit.nanos))
-                .then(|| Target::culprit(&tree)),
+            culprit: target::main_culprit_idx(analysis).map(|_| Target::culprit(&tree)),
             selected: options.selected.map(|selected| Target::of(&tree, selected)),
         };
         let targets = [
@@ -98,7 +96,41 @@ impl Timeline {
         let expanded: Vec<Expansion> = expanded.filter(|open| tree.has(open.node)).collect();
         let story = Story::of(&tree, &targets, &expanded);
         let (rows, row_of) = rows::rows(&tree, &story, &window, marked);
-        let entry = trace.span(hop.entry_idx);
+        let path = match options.shown {
+            // What has it mostly has no rows where only errors are shown.
+            Shown::Errors => String::new(),
+            Shown::Story | Shown::Path | Shown::All => {
+                path::path(&window, &analysis.critical_path, |span_idx| {
+                    Some(row_of[span_idx] as usize)
+                })
+            }
+        };
+        Self::drawn(trace, analysis, window, rows, path)
+    }
+
+    /// Lays some spans out that stand in pre-order, each in a row of its own.
+    pub(crate) fn of_list(
+        trace: &Trace,
+        analysis: &Analysis,
+        options: &Options,
+        spans: &[usize],
+    ) -> Self {
+        let window = Window::of(trace);
+        let rows = list::rows(trace, analysis, &window, options.selected, spans);
+        let path = path::path(&window, &analysis.critical_path, |span_idx| {
+            spans.binary_search(&span_idx).ok()
+        });
+        Self::drawn(trace, analysis, window, rows, path)
+    }
+
+    fn drawn(
+        trace: &Trace,
+        analysis: &Analysis,
+        window: Window,
+        rows: Vec<Row>,
+        path: String,
+    ) -> Self {
+        let entry = trace.span(target::hot_idx(analysis));
         let band = match window.place(entry.start, entry.end) {
             Place::Inside(Percent(left), Percent(width)) => Some(Band {
                 left: Percent(left * 10.0),
@@ -109,15 +141,7 @@ impl Timeline {
         };
         Self {
             ticks: window.ticks(),
-            // What has it mostly has no rows where only errors are shown.
-            path: match options.shown {
-                Shown::Errors => String::new(),
-                Shown::Story | Shown::Path => {
-                    path::path(&window, &analysis.critical_path, |span_idx| {
-                        row_of[span_idx] as usize
-                    })
-                }
-            },
+            path,
             window,
             rows,
             band,

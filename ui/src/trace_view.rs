@@ -14,6 +14,8 @@ use crate::timeline::{Expansion, Node, Shown};
 
 /// How many opened rows a URL keeps; opening one more closes the first.
 pub(crate) const EXPANSIONS_MAX: usize = 16;
+/// All parameters of a trace page.
+const PARAMETERS: &[&str] = &["span", "view", "page", "x"];
 /// What stands before a span to mean the group it begins.
 const GROUP: &str = "group-";
 
@@ -179,6 +181,8 @@ pub(crate) struct TraceView {
     pub(crate) shown: Shown,
     /// The span whose details are shown.
     pub(crate) span: Option<SpanRef>,
+    /// Which page of a list of spans, counted from 1; `None` for the one that has the selected span.
+    pub(crate) page: Option<usize>,
     /// The rows opened by hand, the newest last.
     pub(crate) expanded: Vec<ExpansionRef>,
 }
@@ -202,7 +206,7 @@ impl TraceView {
                 },
                 "view" => match Shown::named(value) {
                     Some(shown) => view.shown = shown,
-                    None => bad.push(BadParameter::new(name, value, "story, path or errors")),
+                    None => bad.push(BadParameter::new(name, value, "story, path, errors or all")),
                 },
                 "x" => match value.parse() {
                     Ok(expansion) => view.expand(expansion),
@@ -214,7 +218,11 @@ impl TraceView {
                         ));
                     }
                 },
-                _ => bad.push(BadParameter::unknown(name, value, &["span", "view", "x"])),
+                "page" => match value.parse() {
+                    Ok(page) if page > 0 => view.page = Some(page),
+                    _ => bad.push(BadParameter::new(name, value, "a page, counted from 1")),
+                },
+                _ => bad.push(BadParameter::unknown(name, value, PARAMETERS)),
             }
         }
         if bad.is_empty() { Ok(view) } else { Err(bad) }
@@ -228,11 +236,30 @@ impl TraceView {
         }
     }
 
-    /// This view with another span selected.
+    /// This view with another span selected, on the page that has it.
     #[must_use]
     pub(crate) fn with_span(&self, span: SpanRef) -> Self {
         Self {
             span: Some(span),
+            page: None,
+            ..self.clone()
+        }
+    }
+
+    /// This view with a span selected that has a row in it.
+    #[must_use]
+    pub(crate) fn with_row(&self, span: SpanRef) -> Self {
+        Self {
+            span: Some(span),
+            ..self.clone()
+        }
+    }
+
+    /// This view at another page of its list.
+    #[must_use]
+    pub(crate) fn with_page(&self, page: usize) -> Self {
+        Self {
+            page: Some(page),
             ..self.clone()
         }
     }
@@ -251,6 +278,7 @@ impl TraceView {
     pub(crate) fn with_shown(&self, shown: Shown) -> Self {
         Self {
             shown,
+            page: None,
             ..self.clone()
         }
     }
@@ -278,7 +306,12 @@ impl TraceView {
         let span = self.span.map(|span| ("span", span.to_string()));
         let expanded = self.expanded.iter();
         let expanded = expanded.map(|expansion| ("x", expansion.to_string()));
-        shown.into_iter().chain(span).chain(expanded).collect()
+        // Without a span the first page is the one that is meant.
+        let page = self.page.filter(|&page| page > 1 || self.span.is_some());
+        let page = page.filter(|_| self.shown.is_list());
+        let page = page.map(|page| ("page", page.to_string()));
+        let pairs = shown.into_iter().chain(page).chain(span);
+        pairs.chain(expanded).collect()
     }
 
     /// The opened rows of this trace; what it does not have is left out.

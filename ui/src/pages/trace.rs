@@ -3,12 +3,14 @@
 pub(crate) mod row;
 #[cfg(test)]
 mod tests;
+mod toolbar;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::format::{duration, label, percent};
 use longpole_analysis::{FindingKind, Phrase};
+use longpole_proto::{Trace, TraceId};
 
 use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
@@ -16,11 +18,13 @@ use crate::format::{Count, iso, utc};
 use crate::pages::span::SpanDetails;
 use crate::palette::Palette;
 use crate::site::{Frame, Site, html};
-use crate::timeline::{Options, Percent, Shown, Timeline};
+use crate::timeline::list::Page;
+use crate::timeline::{Options, Percent, Timeline};
 use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRef, SpanRefs, TraceView};
 use crate::{Urls, palette};
 use row::RowView;
+use toolbar::{Pager, ViewLink};
 
 /// How long after its newest span a trace may still get more.
 const YOUNG_NANOS: u64 = 10_000_000_000;
@@ -32,6 +36,12 @@ const NAMED_SHARE: f64 = 6.0;
 const FINDINGS_FIRST: usize = 3;
 /// How many are shown on demand; all are in the JSON.
 const FINDINGS_MAX: usize = 24;
+
+/// From how many spans on a script does not get all rows at once.
+const COLUMNS_SPANS_MAX: usize = 250_000;
+/// What is said then.
+const TOO_MANY: &str =
+    "More than 250,000 spans are shown in pages only, not in one list to scroll through.";
 
 #[derive(Template)]
 #[template(path = "pages/trace.html")]
@@ -52,6 +62,13 @@ struct TracePage<'a> {
     ticks: Vec<(Percent, String)>,
     end: String,
     rows: Vec<RowView>,
+    /// How many rows there are on all pages.
+    n_rows: usize,
+    pager: Option<Pager>,
+    /// Where a script finds all rows, in the view that has them.
+    columns_href: Option<String>,
+    /// Why it does not.
+    no_columns: Option<&'static str>,
     /// Whether some rows are pairs with time between their spans.
     has_whiskers: bool,
     /// What shows other rows.
@@ -78,14 +95,6 @@ struct Facts {
     json_href: String,
 }
 
-/// Switches a view on, or back to the story.
-struct ViewLink {
-    name: &'static str,
-    text: &'static str,
-    is_on: bool,
-    href: String,
-}
-
 /// A service's part of the critical path.
 struct Share {
     class: String,
@@ -102,6 +111,41 @@ struct FindingView {
     text: String,
     saved: Option<String>,
     href: Option<String>,
+}
+
+/// The spans of a view that has them all, and which of them are on the page.
+struct List {
+    /// In pre-order.
+    spans: Vec<usize>,
+    page: Page,
+}
+
+impl List {
+    /// All spans of `view`: its page, else the one that has the selected span.
+    fn of(trace: &Trace, view: &TraceView, selected: Option<usize>) -> Self {
+        let spans: Vec<usize> = (0..trace.len()).collect();
+        let n = spans.len();
+        let at = selected.and_then(|selected| spans.binary_search(&selected).ok());
+        let page = match (view.page, at) {
+            (Some(number), _) => Page::of(number, n),
+            (None, Some(position)) => Page::with(position, n),
+            (None, None) => Page::of(1, n),
+        };
+        Self { spans, page }
+    }
+
+    fn on_page(&self) -> &[usize] {
+        &self.spans[self.page.rows.clone()]
+    }
+}
+
+/// Where a script finds all of so many spans at once, or why it does not.
+fn columns(urls: &Urls, trace_id: TraceId, n_spans: usize) -> Result<Option<String>, &'static str> {
+    if n_spans > COLUMNS_SPANS_MAX {
+        Err(TOO_MANY)
+    } else {
+        Ok(Some(urls.api_columns(trace_id)))
+    }
 }
 
 /// The page of a trace.
@@ -126,12 +170,21 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
     let (trace, analysis) = (&loaded.trace, loaded.analysis());
     let refs = SpanRefs::of(trace);
     let selected = view.span.and_then(|span| refs.find(span));
+    let list = view
+        .shown
+        .is_list()
+        .then(|| List::of(trace, view, selected));
+    let resolved = list.as_ref().map(|list| view.with_page(list.page.number));
+    let view = resolved.as_ref().unwrap_or(view);
     let options = Options {
         shown: view.shown,
         selected,
         expanded: view.expansions(&refs),
     };
-    let timeline = Timeline::of(trace, analysis, &options);
+    let timeline = match &list {
+        Some(list) => Timeline::of_list(trace, analysis, &options, list.on_page()),
+        None => Timeline::of(trace, analysis, &options),
+    };
     let palette = palette(loaded);
     let rows = row::rows(&row::Context {
         urls,
@@ -140,10 +193,17 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         view,
         palette: &palette,
         timeline: &timeline,
+        first_row: list.as_ref().map(|list| list.page.rows.start),
     });
     let facts = facts(urls, loaded);
     let hot = rows.iter().find(|row| row.is_hot);
-    let show_hot = hot.map_or_else(|| "#tg".to_owned(), |row| format!("#{}", row.id));
+    let show_hot = hot.map_or_else(
+        || {
+            let hot = refs.name(analysis.hops[analysis.slowest_hop].entry_idx);
+            urls.trace_view(trace.id(), &view.with_span(hot)) + &Urls::row(hot)
+        },
+        |row| format!("#{}", row.id),
+    );
     let age = site.now().nanos_since(loaded.last_received);
     let title = format!("{} {} {}", facts.service, facts.operation, facts.took);
     let findings = findings(urls, loaded, &refs, view);
@@ -153,6 +213,13 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         first.sort_by_key(|finding| !finding.is_error);
         let more = first.split_off(first.len().min(FINDINGS_FIRST));
         (first, more)
+    };
+    let pager = list
+        .as_ref()
+        .and_then(|list| Pager::of(urls, trace.id(), view, &list.page, list.spans.len()));
+    let columns = match list {
+        Some(_) => columns(urls, trace.id(), trace.len()),
+        None => Ok(None),
     };
     let page = TracePage {
         frame: site.frame(title),
@@ -164,8 +231,15 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         more_findings,
         n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX).into(),
         analysis_href: urls.api_analysis(trace.id()),
-        views: views(urls, loaded, view),
-        status: status(&timeline, view.shown, loaded),
+        views: toolbar::views(urls, loaded, view),
+        n_rows: list.as_ref().map_or(rows.len(), |list| list.spans.len()),
+        status: match &pager {
+            Some(pager) => pager.text.clone(),
+            None => toolbar::status(&timeline, view.shown, loaded),
+        },
+        pager,
+        no_columns: columns.as_ref().err().copied(),
+        columns_href: columns.ok().flatten(),
         has_whiskers: rows.iter().any(|row| !row.whisker.is_empty()),
         rows,
         span: selected.map(|span_idx| {
@@ -284,50 +358,6 @@ fn findings(
             }),
         })
         .collect()
-}
-
-/// The views a trace has beside its story.
-fn views(urls: &Urls, loaded: &Loaded, view: &TraceView) -> Vec<ViewLink> {
-    let trace = &loaded.trace;
-    let link = |shown: Shown, text| {
-        let is_on = view.shown == shown;
-        let other = if is_on { Shown::Story } else { shown };
-        ViewLink {
-            name: shown.name(),
-            text,
-            is_on,
-            href: urls.trace_view(trace.id(), &view.with_shown(other)),
-        }
-    };
-    let errors = link(Shown::Errors, "Errors only");
-    let errors = (trace.n_errors() > 0 || errors.is_on).then_some(errors);
-    let path = link(Shown::Path, "Critical path only");
-    std::iter::once(path).chain(errors).collect()
-}
-
-fn status(timeline: &Timeline, shown: Shown, loaded: &Loaded) -> String {
-    let n_spans = loaded.trace.len();
-    let n_rows = Count::from(timeline.rows.len());
-    let (what, n) = match shown {
-        Shown::Story if timeline.n_spans_shown() < n_spans => {
-            return format!("{n_rows} rows stand for {} spans", Count::from(n_spans));
-        }
-        Shown::Story if n_spans == 1 => return "the only span is shown".to_owned(),
-        Shown::Story => return format!("all {} spans shown", Count::from(n_spans)),
-        Shown::Path => {
-            let critical = loaded.analysis().critical_nanos.iter();
-            (
-                "on the critical path",
-                critical.filter(|&&nanos| nanos > 0).count(),
-            )
-        }
-        Shown::Errors => ("that failed", loaded.trace.n_errors()),
-    };
-    let (n, all) = (Count::from(n), Count::from(n_spans));
-    format!(
-        "{n_rows} row{} for the {n} of {all} spans {what}",
-        n_rows.s()
-    )
 }
 
 fn tick_text(nanos: u64) -> String {

@@ -15,6 +15,12 @@ const STRETCHES_MAX: usize = 1_200;
 /// How many one bar draws at least, and at most.
 const STRETCHES_PER_BAR: (usize, usize) = (6, 24);
 
+/// How many stretches of self time each of `n_rows` bars draws.
+pub(super) fn stretches_max(n_rows: usize) -> usize {
+    let (least, most) = STRETCHES_PER_BAR;
+    (STRETCHES_MAX / n_rows.max(1)).clamp(least, most)
+}
+
 /// What some rows are marked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marked {
@@ -307,8 +313,7 @@ impl Builder<'_> {
             "every span that is shown stands in a row"
         );
         // How much detail a bar may have depends on how many there are.
-        let (least, most) = STRETCHES_PER_BAR;
-        let n_stretches_max = (STRETCHES_MAX / self.rows.len().max(1)).clamp(least, most);
+        let n_stretches_max = stretches_max(self.rows.len());
         for row in &mut self.rows {
             if let RowKind::Span {
                 span_idx,
@@ -317,7 +322,8 @@ impl Builder<'_> {
             } = row.kind
             {
                 row.bar = Bar::of_span(
-                    self.tree,
+                    self.tree.trace,
+                    self.tree.analysis,
                     self.window,
                     span_idx,
                     client_idx,

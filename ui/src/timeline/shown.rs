@@ -13,6 +13,8 @@ pub(crate) enum Shown {
     Path,
     /// Only what failed, with what leads to it.
     Errors,
+    /// Every span, a page at a time.
+    All,
 }
 
 impl Shown {
@@ -22,13 +24,19 @@ impl Shown {
             Self::Story => "story",
             Self::Path => "path",
             Self::Errors => "errors",
+            Self::All => "all",
         }
     }
 
     /// What URLs call so.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let all = [Self::Story, Self::Path, Self::Errors];
+        let all = [Self::Story, Self::Path, Self::Errors, Self::All];
         all.into_iter().find(|shown| shown.name() == name)
+    }
+
+    /// Whether it is a list of spans in pages, each with a row of its own.
+    pub(crate) const fn is_list(self) -> bool {
+        matches!(self, Self::All)
     }
 
     /// By span, whether it is shown; empty when all are. The spans of `always` are, and whatever
@@ -40,7 +48,7 @@ impl Shown {
         always: impl Iterator<Item = usize>,
     ) -> Vec<bool> {
         let mut is_shown: Vec<bool> = match self {
-            Self::Story => return Vec::new(),
+            Self::Story | Self::All => return Vec::new(),
             Self::Path => analysis
                 .critical_nanos
                 .iter()

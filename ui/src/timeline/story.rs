@@ -9,6 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
+use super::list::{PAGE_ROWS, Page};
 use super::target::Target;
 use super::tree::{Node, Tree};
 
@@ -17,8 +18,6 @@ pub(crate) const WHOLE_SPANS_MAX: usize = 60;
 /// How many rows are shown of a larger one, not counting what is opened by hand; a page of rows that
 /// all have their tags keeps below 1,500 elements.
 pub(crate) const ROWS_MAX: usize = 100;
-/// How many children a row that is opened by hand shows at once.
-pub(crate) const PAGE_ROWS: usize = 200;
 /// How many children of one parent are shown without folding any.
 const SIBLINGS_MAX: usize = 14;
 /// How many are kept when some are folded.
@@ -133,7 +132,7 @@ impl Story {
             return children.into_iter().map(Item::Row).collect();
         }
         let page = self.open.get(&node).copied().flatten();
-        let paged = page.map_or(0..0, |page| page_of(page, children.len()));
+        let paged = page.map_or(0..0, |page| Page::of(page, children.len()).rows);
         let mut items = Vec::new();
         let mut folded: Vec<Node> = Vec::new();
         let mut folded_from = 0;
@@ -246,7 +245,7 @@ impl Story {
         let children = tree.children(expansion.node);
         self.open.insert(expansion.node, Some(expansion.page));
         self.kept
-            .extend(&children[page_of(expansion.page, children.len())]);
+            .extend(&children[Page::of(expansion.page, children.len()).rows]);
         let n_more = self
             .items(tree, expansion.node)
             .len()
@@ -335,13 +334,6 @@ impl Story {
         }
         hidden
     }
-}
-
-/// The positions of a page of `n` children; the last page when there are not so many.
-fn page_of(page: usize, n: usize) -> std::ops::Range<usize> {
-    let n_pages = n.div_ceil(PAGE_ROWS).max(1);
-    let from = (page.min(n_pages) - 1) * PAGE_ROWS;
-    from..n.min(from + PAGE_ROWS)
 }
 
 /// Ends a run of folded children, the first of which stands at `from` under `parent`.

@@ -56,8 +56,15 @@ fn is_group(node: Node) -> bool {
 }
 
 /// The slowest hop's entry span.
-fn hot_idx(analysis: &Analysis) -> usize {
+pub(super) fn hot_idx(analysis: &Analysis) -> usize {
     analysis.hops[analysis.slowest_hop].entry_idx
+}
+
+/// The culprit's span that has most of its time, when it took more than all else in its hop.
+pub(super) fn main_culprit_idx(analysis: &Analysis) -> Option<usize> {
+    let hop = &analysis.hops[analysis.slowest_hop];
+    let nanos = analysis.culprit.nanos;
+    (nanos > hop.nanos.saturating_sub(nanos)).then(|| culprit_idx(analysis))
 }
 
 /// The culprit's span that has most of its time; among equals the first.

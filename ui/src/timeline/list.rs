@@ -1,0 +1,103 @@
+//! The list of all spans: each has a row of its own, in pre-order, a page at a time. No pairs, no
+//! groups, no folds; only the spans of the page are laid out.
+
+use std::ops::Range;
+
+use longpole_analysis::Analysis;
+use longpole_proto::Trace;
+
+use super::bar::Bar;
+use super::pair::Call;
+use super::row::{Marks, Row, RowKind, Toggle};
+use super::rows::stretches_max;
+use super::target;
+use super::tree::Under;
+use super::window::Window;
+
+/// How many rows a page has.
+pub(crate) const PAGE_ROWS: usize = 200;
+
+/// A page of some rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    /// How many pages there are; at least 1.
+    pub(crate) n_pages: usize,
+    /// The positions of its rows among all.
+    pub(crate) rows: Range<usize>,
+}
+
+impl Page {
+    /// A page of `n` rows; the last page when there are not so many.
+    pub(crate) fn of(number: usize, n: usize) -> Self {
+        let n_pages = n.div_ceil(PAGE_ROWS).max(1);
+        let number = number.clamp(1, n_pages);
+        let from = (number - 1) * PAGE_ROWS;
+        Self {
+            number,
+            n_pages,
+            rows: from..n.min(from + PAGE_ROWS),
+        }
+    }
+
+    /// The page of `n` rows that has the row at `position`.
+    pub(crate) fn with(position: usize, n: usize) -> Self {
+        Self::of(position / PAGE_ROWS + 1, n)
+    }
+}
+
+/// The rows of some spans, which stand in pre-order.
+pub(super) fn rows(
+    trace: &Trace,
+    analysis: &Analysis,
+    window: &Window,
+    selected: Option<usize>,
+    spans: &[usize],
+) -> Vec<Row> {
+    let hot = target::hot_idx(analysis);
+    let culprit = target::main_culprit_idx(analysis);
+    let n_stretches_max = stretches_max(spans.len());
+    let row = |&span_idx: &usize| {
+        let subtree = trace.subtree(span_idx);
+        Row {
+            kind: RowKind::Span {
+                span_idx,
+                client_idx: None,
+                call: Call::of_span(trace, analysis, span_idx),
+                marks: Marks {
+                    is_hot: span_idx == hot,
+                    is_culprit: Some(span_idx) == culprit,
+                    is_selected: Some(span_idx) == selected,
+                },
+                folded: Under::default(),
+            },
+            depth: trace.depth(span_idx),
+            toggle: if subtree.len() > 1 {
+                Toggle::Open
+            } else {
+                Toggle::None
+            },
+            bar: Bar::of_span(trace, analysis, window, span_idx, None, n_stretches_max),
+            on_path: false,
+        }
+    };
+    let mut rows: Vec<Row> = spans.iter().map(row).collect();
+    mark_path(trace, analysis, spans, &mut rows);
+    rows
+}
+
+/// Marks the rows of spans that are on the critical path, or above one that is.
+fn mark_path(trace: &Trace, analysis: &Analysis, spans: &[usize], rows: &mut [Row]) {
+    let on_path = analysis
+        .critical_path
+        .iter()
+        .map(|section| section.span_idx);
+    let mut on_path: Vec<usize> = on_path.collect();
+    on_path.sort_unstable();
+    for (&span_idx, row) in spans.iter().zip(rows) {
+        let subtree = trace.subtree(span_idx);
+        let next = on_path.partition_point(|&at| at < subtree.start);
+        row.on_path = on_path.get(next).is_some_and(|at| subtree.contains(at));
+    }
+}
