@@ -10,12 +10,12 @@ use std::str::FromStr;
 use longpole_proto::{SpanId, Trace};
 
 use crate::error::BadParameter;
-use crate::timeline::{Expansion, Node, Shown};
+use crate::timeline::{Expansion, Node, Shown, Zoom};
 
 /// How many opened rows a URL keeps; opening one more closes the first.
 pub(crate) const EXPANSIONS_MAX: usize = 16;
 /// All parameters of a trace page.
-const PARAMETERS: &[&str] = &["span", "view", "page", "x"];
+const PARAMETERS: &[&str] = &["span", "view", "root", "t0", "t1", "page", "x"];
 /// What stands before a span to mean the group it begins.
 const GROUP: &str = "group-";
 
@@ -181,6 +181,10 @@ pub(crate) struct TraceView {
     pub(crate) shown: Shown,
     /// The span whose details are shown.
     pub(crate) span: Option<SpanRef>,
+    /// The span that is looked at with what is under it; all when there is none.
+    pub(crate) root: Option<SpanRef>,
+    /// The time that is looked at closer.
+    pub(crate) zoom: Option<Zoom>,
     /// Which page of a list of spans, counted from 1; `None` for the one that has the selected span.
     pub(crate) page: Option<usize>,
     /// The rows opened by hand, the newest last.
@@ -195,14 +199,25 @@ impl TraceView {
     pub(crate) fn read(pairs: &[(String, String)]) -> Result<Self, Vec<BadParameter>> {
         let mut view = Self::default();
         let mut bad = Vec::new();
+        let (mut from, mut to) = (None, None);
         for (name, value) in pairs {
             match name.as_str() {
-                "span" if value.is_empty() => {}
-                "span" => match value.parse() {
-                    Ok(span) => view.span = Some(span),
+                "span" | "root" | "t0" | "t1" if value.is_empty() => {}
+                "span" | "root" => match value.parse() {
+                    Ok(span) if name == "span" => view.span = Some(span),
+                    Ok(root) => view.root = Some(root),
                     Err(SpanRefError) => {
                         bad.push(BadParameter::new(name, value, "a span ID: 16 hex digits"));
                     }
+                },
+                "t0" | "t1" => match value.parse::<u64>() {
+                    Ok(micros) if name == "t0" => from = Some(micros),
+                    Ok(micros) => to = Some(micros),
+                    Err(_) => bad.push(BadParameter::new(
+                        name,
+                        value,
+                        "microseconds after the start, in whole numbers",
+                    )),
                 },
                 "view" => match Shown::named(value) {
                     Some(shown) => view.shown = shown,
@@ -223,6 +238,18 @@ impl TraceView {
                     _ => bad.push(BadParameter::new(name, value, "a page, counted from 1")),
                 },
                 _ => bad.push(BadParameter::unknown(name, value, PARAMETERS)),
+            }
+        }
+        if from.is_some() || to.is_some() {
+            let (from_micros, to_micros) = (from.unwrap_or(0), to.unwrap_or(u64::MAX));
+            if from_micros < to_micros {
+                view.zoom = Some(Zoom {
+                    from_micros,
+                    to_micros,
+                });
+            } else {
+                let expected = format!("more than t0, which is {from_micros}");
+                bad.push(BadParameter::new("t1", &to_micros.to_string(), &expected));
             }
         }
         if bad.is_empty() { Ok(view) } else { Err(bad) }
@@ -283,6 +310,36 @@ impl TraceView {
         }
     }
 
+    /// This view of only a span and what is under it.
+    #[must_use]
+    pub(crate) fn with_root(&self, root: SpanRef) -> Self {
+        Self {
+            root: Some(root),
+            page: None,
+            ..self.clone()
+        }
+    }
+
+    /// This view of the whole request.
+    #[must_use]
+    pub(crate) fn without_root(&self) -> Self {
+        Self {
+            root: None,
+            page: None,
+            ..self.clone()
+        }
+    }
+
+    /// This view of another stretch of time, or of all.
+    #[must_use]
+    pub(crate) fn with_zoom(&self, zoom: Option<Zoom>) -> Self {
+        Self {
+            zoom,
+            page: None,
+            ..self.clone()
+        }
+    }
+
     /// This view with one row more (or another page of it) opened.
     #[must_use]
     pub(crate) fn with_open(&self, expansion: ExpansionRef) -> Self {
@@ -310,7 +367,12 @@ impl TraceView {
         let page = self.page.filter(|&page| page > 1 || self.span.is_some());
         let page = page.filter(|_| self.shown.is_list());
         let page = page.map(|page| ("page", page.to_string()));
-        let pairs = shown.into_iter().chain(page).chain(span);
+        let root = self.root.map(|root| ("root", root.to_string()));
+        let from = self.zoom.map(|zoom| ("t0", zoom.from_micros.to_string()));
+        let to = self.zoom.filter(|zoom| zoom.to_micros < u64::MAX);
+        let to = to.map(|zoom| ("t1", zoom.to_micros.to_string()));
+        let pairs = shown.into_iter().chain(root).chain(from).chain(to);
+        let pairs = pairs.chain(page).chain(span);
         pairs.chain(expanded).collect()
     }
 

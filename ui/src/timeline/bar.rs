@@ -24,6 +24,8 @@ const WHISKER_MIN: f64 = 1.0;
 pub(crate) struct Bar {
     /// Where it lies.
     pub(crate) place: Place,
+    /// Whether it goes on to the left and to the right of the window.
+    pub(crate) goes_on: (bool, bool),
     /// The stretches of self time as an SVG path in a box of 1000 by 1; empty when there are none.
     pub(crate) solid: String,
     /// Whether all of it is self time.
@@ -54,6 +56,7 @@ impl Bar {
         };
         Self {
             place,
+            goes_on: (start < window.start, end > window.end),
             solid: String::new(),
             is_solid: false,
             whisker: String::new(),
@@ -95,6 +98,8 @@ impl Bar {
         if let Some(client_idx) = client_idx {
             let client = trace.span(client_idx);
             let (start, end) = (client.start, client.end.max(client.start));
+            bar.goes_on.0 |= start < window.start;
+            bar.goes_on.1 |= end > window.end;
             bar.label = label(window.place(start.min(span.start), end.max(span.end)));
             bar.whisker = whisker(window, (start, end), (span.start, span.end.max(span.start)));
         }

@@ -3,16 +3,16 @@
 
 use std::ops::Range;
 
-use longpole_analysis::Analysis;
+use longpole_analysis::{Analysis, Section};
 use longpole_proto::Trace;
 
 use super::bar::Bar;
+use super::extent::Extent;
 use super::pair::Call;
 use super::row::{Marks, Row, RowKind, Toggle};
 use super::rows::stretches_max;
 use super::target;
 use super::tree::Under;
-use super::window::Window;
 
 /// How many rows a page has.
 pub(crate) const PAGE_ROWS: usize = 200;
@@ -47,14 +47,22 @@ impl Page {
     }
 }
 
+/// The spans of an extent that run in its time, in pre-order.
+pub(crate) fn spans(trace: &Trace, extent: &Extent) -> Vec<usize> {
+    let spans = extent.spans.clone();
+    spans.filter(|&at| extent.has_time_of(trace, at)).collect()
+}
+
 /// The rows of some spans, which stand in pre-order.
 pub(super) fn rows(
     trace: &Trace,
     analysis: &Analysis,
-    window: &Window,
+    extent: &Extent,
     selected: Option<usize>,
     spans: &[usize],
 ) -> Vec<Row> {
+    // Of the whole it stands at 0.
+    let top_depth = trace.depth(extent.spans.start);
     let hot = target::hot_idx(analysis);
     let culprit = target::main_culprit_idx(analysis);
     let n_stretches_max = stretches_max(spans.len());
@@ -72,27 +80,39 @@ pub(super) fn rows(
                 },
                 folded: Under::default(),
             },
-            depth: trace.depth(span_idx),
+            depth: trace.depth(span_idx) - top_depth,
             toggle: if subtree.len() > 1 {
                 Toggle::Open
             } else {
                 Toggle::None
             },
-            bar: Bar::of_span(trace, analysis, window, span_idx, None, n_stretches_max),
+            bar: Bar::of_span(
+                trace,
+                analysis,
+                &extent.window,
+                span_idx,
+                None,
+                n_stretches_max,
+            ),
             on_path: false,
         }
     };
     let mut rows: Vec<Row> = spans.iter().map(row).collect();
-    mark_path(trace, analysis, spans, &mut rows);
+    mark_path(trace, analysis, extent, spans, &mut rows);
     rows
 }
 
 /// Marks the rows of spans that are on the critical path, or above one that is.
-fn mark_path(trace: &Trace, analysis: &Analysis, spans: &[usize], rows: &mut [Row]) {
-    let on_path = analysis
-        .critical_path
-        .iter()
-        .map(|section| section.span_idx);
+fn mark_path(
+    trace: &Trace,
+    analysis: &Analysis,
+    extent: &Extent,
+    spans: &[usize],
+    rows: &mut [Row],
+) {
+    let seen = |section: &&Section| extent.window.has(section.start, section.end);
+    let on_path = analysis.critical_path.iter().filter(seen);
+    let on_path = on_path.map(|section| section.span_idx);
     let mut on_path: Vec<usize> = on_path.collect();
     on_path.sort_unstable();
     for (&span_idx, row) in spans.iter().zip(rows) {

@@ -31,7 +31,8 @@ pub(crate) fn path(
     row_of: impl Fn(usize) -> Option<usize>,
 ) -> String {
     let mut steps: Vec<Step> = Vec::new();
-    for section in sections {
+    let seen = |section: &&Section| window.has(section.start, section.end);
+    for section in sections.iter().filter(seen) {
         let step = Step {
             row: row_of(section.span_idx),
             from: window.percent(section.start) * 10.0,

@@ -47,7 +47,7 @@ pub(crate) fn rows(
     story: &Story,
     window: &Window,
     marked: Marked,
-) -> (Vec<Row>, Vec<u32>) {
+) -> (Vec<Row>, RowOf) {
     let mut builder = Builder {
         tree,
         story,
@@ -86,6 +86,17 @@ pub(crate) fn rows(
 }
 
 const NO_ROW: u32 = u32::MAX;
+
+/// By span, the row it stands in.
+pub(super) struct RowOf(Vec<u32>);
+
+impl RowOf {
+    /// The row a span stands in; `None` when it is not looked at.
+    pub(super) fn row(&self, span_idx: usize) -> Option<usize> {
+        let row = self.0[span_idx];
+        (row != NO_ROW).then_some(row as usize)
+    }
+}
 
 struct Builder<'a> {
     tree: &'a Tree<'a>,
@@ -296,7 +307,7 @@ impl Builder<'_> {
             .unwrap_or_default()
     }
 
-    fn finish(mut self) -> (Vec<Row>, Vec<u32>) {
+    fn finish(mut self) -> (Vec<Row>, RowOf) {
         // Parents stand before their children, clients before their pair's entry.
         for span_idx in 0..self.row_of.len() {
             if self.row_of[span_idx] == NO_ROW
@@ -331,6 +342,6 @@ impl Builder<'_> {
                 );
             }
         }
-        (self.rows, self.row_of)
+        (self.rows, RowOf(self.row_of))
     }
 }

@@ -1,7 +1,8 @@
 //! Which spans of a trace have rows at all: the story's, or only some of them.
 
-use longpole_analysis::Analysis;
-use longpole_proto::{Span, Trace};
+use longpole_proto::Trace;
+
+use super::extent::Extent;
 
 /// Which rows a viewer wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,17 +45,16 @@ impl Shown {
     pub(super) fn spans(
         self,
         trace: &Trace,
-        analysis: &Analysis,
+        extent: &Extent,
+        critical_nanos: &[u64],
         always: impl Iterator<Item = usize>,
     ) -> Vec<bool> {
         let mut is_shown: Vec<bool> = match self {
             Self::Story | Self::All => return Vec::new(),
-            Self::Path => analysis
-                .critical_nanos
-                .iter()
-                .map(|&nanos| nanos > 0)
+            Self::Path => critical_nanos.iter().map(|&nanos| nanos > 0).collect(),
+            Self::Errors => (0..trace.len())
+                .map(|at| trace.span(at).is_error() && extent.has_time_of(trace, at))
                 .collect(),
-            Self::Errors => trace.spans().iter().map(Span::is_error).collect(),
         };
         for at in always {
             is_shown[at] = true;

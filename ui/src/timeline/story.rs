@@ -84,7 +84,7 @@ impl Story {
     /// Chooses the rows. `targets` are always among them, and so is what is opened by hand.
     pub(crate) fn of(tree: &Tree<'_>, targets: &[Target], expanded: &[Expansion]) -> Self {
         let mut story = Self {
-            whole: tree.trace.len() <= WHOLE_SPANS_MAX,
+            whole: tree.n_spans() <= WHOLE_SPANS_MAX,
             ..Self::default()
         };
         let wanted = wanted(tree, targets, expanded);

@@ -24,7 +24,12 @@ impl Target {
 
     /// The slowest hop's entry; the row of a group it is a member of stands for it.
     pub(crate) fn hot(tree: &Tree<'_>) -> Self {
-        let node = tree.node_of(hot_idx(tree.analysis));
+        Self::or_group(tree, hot_idx(tree.analysis))
+    }
+
+    /// A span; the row of a group it is a member of stands for it.
+    pub(crate) fn or_group(tree: &Tree<'_>, span_idx: usize) -> Self {
+        let node = tree.node_of(span_idx);
         Self {
             node,
             stand_in: tree.parent(node).filter(|above| is_group(*above)),

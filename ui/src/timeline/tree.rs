@@ -6,6 +6,8 @@ use std::ops::Range;
 use longpole_analysis::Analysis;
 use longpole_proto::{Attachment, Trace};
 
+use super::Options;
+use super::extent::Extent;
 use super::group::Groups;
 use super::pair;
 use super::shown::Shown;
@@ -30,6 +32,10 @@ pub(crate) struct Tree<'a> {
     /// The spans whose parent is not stored, in pre-order.
     pub(crate) orphans: Vec<usize>,
     groups: Groups,
+    /// The spans that are looked at.
+    spans: Range<usize>,
+    /// What stands at the top, when it is not what stands on its own.
+    root: Option<Node>,
     shown: Shown,
     /// By span, whether it is shown; empty when all are.
     is_shown: Vec<bool>,
@@ -73,12 +79,18 @@ impl<'a> Tree<'a> {
     pub(crate) fn of(
         trace: &'a Trace,
         analysis: &'a Analysis,
-        shown: Shown,
-        selected: Option<usize>,
+        options: &Options,
+        extent: &Extent,
     ) -> Self {
+        let root = options
+            .root
+            .map(|root| Node::Span(pair::row_span(analysis, root)));
         let hot = analysis.hops[analysis.slowest_hop].entry_idx;
-        let always = [trace.request_root(), hot].into_iter().chain(selected);
-        let is_shown = shown.spans(trace, analysis, always);
+        let critical_nanos = extent.critical_nanos(analysis);
+        let top = options.root.unwrap_or(trace.request_root());
+        let always = [top, hot].into_iter().chain(options.selected);
+        let is_shown = options.shown.spans(trace, extent, &critical_nanos, always);
+        let shows = |at: usize| extent.spans.contains(&at) && shows(&is_shown, at);
         let mut critical_before = Vec::with_capacity(trace.len() + 1);
         let mut spans_before = Vec::with_capacity(trace.len() + 1);
         let mut errors_before = Vec::with_capacity(trace.len() + 1);
@@ -86,9 +98,9 @@ impl<'a> Tree<'a> {
         critical_before.push(0);
         spans_before.push(0);
         errors_before.push(0);
-        for (at, nanos) in analysis.critical_nanos.iter().enumerate() {
+        for (at, nanos) in critical_nanos.iter().enumerate() {
             critical = critical.saturating_add(*nanos);
-            if shows(&is_shown, at) {
+            if shows(at) {
                 spans += 1;
                 errors += u64::from(trace.span(at).is_error());
             }
@@ -97,14 +109,16 @@ impl<'a> Tree<'a> {
             errors_before.push(errors);
         }
         let is_orphan =
-            |&root: &usize| trace.attachment(root) == Attachment::Orphan && shows(&is_shown, root);
+            |&at: &usize| root.is_none() && trace.attachment(at) == Attachment::Orphan && shows(at);
         let orphans = trace.roots().iter().copied().filter(is_orphan).collect();
         Self {
             trace,
             analysis,
             orphans,
-            shown,
-            groups: Groups::of(trace, analysis, |at| shows(&is_shown, at)),
+            shown: options.shown,
+            groups: Groups::of(trace, analysis, extent.spans.clone(), shows),
+            spans: extent.spans.clone(),
+            root,
             is_shown,
             critical_before,
             spans_before,
@@ -119,7 +133,12 @@ impl<'a> Tree<'a> {
 
     /// Whether a span has a row, or is folded into one.
     pub(crate) fn shows(&self, span_idx: usize) -> bool {
-        shows(&self.is_shown, span_idx)
+        self.spans.contains(&span_idx) && shows(&self.is_shown, span_idx)
+    }
+
+    /// How many spans are looked at.
+    pub(crate) fn n_spans(&self) -> usize {
+        self.spans.len()
     }
 
     /// Whether only some spans are shown.
@@ -176,6 +195,9 @@ impl<'a> Tree<'a> {
     pub(crate) fn parent(&self, node: Node) -> Option<Node> {
         let above = |at: usize| {
             let upper = self.upper(at);
+            if upper == self.spans.start && self.root.is_some() {
+                return Node::Top;
+            }
             match (self.trace.parent(upper), self.trace.attachment(upper)) {
                 (Some(parent), _) => Node::Span(parent),
                 (None, Attachment::Orphan) => Node::Missing,
@@ -195,21 +217,22 @@ impl<'a> Tree<'a> {
 
     /// A node's children in order; the row above orphans stands where the first of them would.
     pub(crate) fn children(&self, node: Node) -> Vec<Node> {
-        match node {
-            Node::Span(at) => {
-                let rows = self.shown_children(at);
-                let rows = rows.map(|child| pair::row_span(self.analysis, child));
-                rows.filter_map(|at| match self.groups.first_of(at) {
-                    Some(first) => (first == at).then_some(Node::Group(at)),
-                    None => Some(Node::Span(at)),
-                })
-                .collect()
+        // A span's own row, or its group's where the first of that stands.
+        let row = |at: usize| {
+            let at = pair::row_span(self.analysis, at);
+            match self.groups.first_of(at) {
+                Some(first) => (first == at).then_some(Node::Group(at)),
+                None => Some(Node::Span(at)),
             }
+        };
+        match node {
+            Node::Span(at) => self.shown_children(at).filter_map(row).collect(),
             Node::Group(_) => {
                 let members = self.members(node).iter();
                 members.copied().map(Node::Span).collect()
             }
-            Node::Missing => self.orphans.iter().copied().map(Node::Span).collect(),
+            Node::Missing => self.orphans.iter().copied().filter_map(row).collect(),
+            Node::Top if self.root.is_some() => self.root.into_iter().collect(),
             Node::Top => {
                 let first_orphan = self.orphans.first().copied();
                 let roots = self.trace.roots().iter().copied();
@@ -217,7 +240,7 @@ impl<'a> Tree<'a> {
                 roots
                     .filter_map(|root| match self.trace.attachment(root) {
                         Attachment::Orphan => (Some(root) == first_orphan).then_some(Node::Missing),
-                        _ => Some(Node::Span(root)),
+                        _ => row(root),
                     })
                     .collect()
             }
@@ -236,7 +259,7 @@ impl<'a> Tree<'a> {
     pub(crate) fn run(&self, node: Node) -> Range<usize> {
         let of_row = |at: usize| self.trace.subtree(self.upper(at));
         match node {
-            Node::Top => 0..self.trace.len(),
+            Node::Top => self.spans.clone(),
             Node::Missing => 0..0,
             Node::Span(at) => of_row(at),
             Node::Group(first) => {

@@ -58,6 +58,8 @@ pub(super) struct RowView {
     /// Whether all of it is self time; else which of it.
     pub(super) is_solid: bool,
     pub(super) solid: String,
+    /// Whether the bar goes on to the left and to the right of what is shown.
+    pub(super) goes_on: (bool, bool),
     /// What of the client's time lies around the bar.
     pub(super) whisker: String,
     /// What fills the bar: a pattern's name, or nothing.
@@ -77,6 +79,7 @@ impl RowView {
                 Place::Before(_) | Place::After(_) => None,
             },
             is_solid: row.bar.is_solid,
+            goes_on: row.bar.goes_on,
             solid: if row.bar.is_solid {
                 String::new()
             } else {
@@ -267,7 +270,7 @@ impl Context<'_> {
         if call.network_nanos.is_some() || trace.subtree(span_idx).len() > 1 {
             view.note = format!("self {}", duration(call.self_nanos));
         }
-        let origin = self.timeline.window.start;
+        let origin = self.timeline.extent.origin();
         let start = client_idx.map_or(span.start, |client_idx| {
             trace.span(client_idx).start.min(span.start)
         });

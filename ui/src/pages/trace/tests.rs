@@ -1,4 +1,5 @@
 mod list;
+mod narrowed;
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;

@@ -1,14 +1,10 @@
 //! What stands above the rows and leads to other rows: the views, the pages, and how many rows
 //! stand for how many spans.
 
-use longpole_proto::TraceId;
-
-use crate::Urls;
+use super::scene::Scene;
 use crate::format::Count;
 use crate::timeline::list::Page;
 use crate::timeline::{Shown, Timeline};
-use crate::trace_cache::Loaded;
-use crate::trace_view::TraceView;
 
 /// Switches a view on, or back to the story.
 pub(super) struct ViewLink {
@@ -19,8 +15,8 @@ pub(super) struct ViewLink {
 }
 
 /// The views a trace has beside its story.
-pub(super) fn views(urls: &Urls, loaded: &Loaded, view: &TraceView) -> Vec<ViewLink> {
-    let trace = &loaded.trace;
+pub(super) fn views(scene: &Scene<'_>) -> Vec<ViewLink> {
+    let (trace, view) = (scene.trace(), &scene.view);
     let link = |shown: Shown, text: String| {
         let is_on = view.shown == shown;
         let other = if is_on { Shown::Story } else { shown };
@@ -28,14 +24,14 @@ pub(super) fn views(urls: &Urls, loaded: &Loaded, view: &TraceView) -> Vec<ViewL
             name: shown.name(),
             text,
             is_on,
-            href: urls.trace_view(trace.id(), &view.with_shown(other)),
+            href: scene.href(&view.with_shown(other)),
         }
     };
     let path = link(Shown::Path, "Critical path only".to_owned());
     let errors = link(Shown::Errors, "Errors only".to_owned());
     let errors = (trace.n_errors() > 0 || errors.is_on).then_some(errors);
-    let n_spans = Count::from(trace.len());
-    let all = match trace.len() {
+    let n_spans = Count::from(scene.extent.spans.len());
+    let all = match scene.extent.spans.len() {
         1 => "The span".to_owned(),
         _ => format!("All {n_spans} spans"),
     };
@@ -54,15 +50,11 @@ pub(super) struct Pager {
 }
 
 impl Pager {
-    /// Of a page among `n` rows; none when it has them all.
-    pub(super) fn of(
-        urls: &Urls,
-        trace_id: TraceId,
-        view: &TraceView,
-        page: &Page,
-        n: usize,
-    ) -> Option<Self> {
-        let to = |number| urls.trace_view(trace_id, &view.with_page(number));
+    /// Of the page that is shown; none when it has all rows.
+    pub(super) fn of(scene: &Scene<'_>) -> Option<Self> {
+        let list = scene.list.as_ref()?;
+        let (page, n) = (&list.page, list.spans.len());
+        let to = |number| scene.href(&scene.view.with_page(number));
         let is_first = page.number == 1;
         let is_last = page.number == page.n_pages;
         (page.n_pages > 1).then(|| Self {
@@ -85,23 +77,30 @@ fn rows_of(page: &Page, n: usize) -> String {
 }
 
 /// How many rows stand for how many spans.
-pub(super) fn status(timeline: &Timeline, shown: Shown, loaded: &Loaded) -> String {
-    let n_spans = loaded.trace.len();
+pub(super) fn status(scene: &Scene<'_>, timeline: &Timeline, pager: Option<&Pager>) -> String {
+    let (trace, extent) = (scene.trace(), &scene.extent);
+    let n_spans = extent.spans.len();
     let n_rows = Count::from(timeline.rows.len());
-    let (what, n) = match shown {
+    let count = |is_counted: &dyn Fn(usize) -> bool| {
+        let spans = extent.spans.clone();
+        let spans = spans.filter(|&at| extent.has_time_of(trace, at));
+        spans.filter(|&at| is_counted(at)).count()
+    };
+    let critical = &scene.loaded.analysis().critical_nanos;
+    let (what, n) = match scene.view.shown {
         Shown::Story if timeline.n_spans_shown() < n_spans => {
             return format!("{n_rows} rows stand for {} spans", Count::from(n_spans));
         }
+        Shown::All if scene.n_rows(0) < n_spans || pager.is_some() => {
+            return pager.map_or_else(
+                || format!("{n_rows} of {} spans shown", Count::from(n_spans)),
+                |pager| pager.text.clone(),
+            );
+        }
         Shown::Story | Shown::All if n_spans == 1 => return "the only span is shown".to_owned(),
         Shown::Story | Shown::All => return format!("all {} spans shown", Count::from(n_spans)),
-        Shown::Path => {
-            let critical = loaded.analysis().critical_nanos.iter();
-            (
-                "on the critical path",
-                critical.filter(|&&nanos| nanos > 0).count(),
-            )
-        }
-        Shown::Errors => ("that failed", loaded.trace.n_errors()),
+        Shown::Path => ("on the critical path", count(&|at| critical[at] > 0)),
+        Shown::Errors => ("that failed", count(&|at| trace.span(at).is_error())),
     };
     let (n, all) = (Count::from(n), Count::from(n_spans));
     format!(

@@ -106,7 +106,7 @@ async fn all_spans_are_told_where_a_script_finds_them() {
     assert_eq!(all.texts("#st"), ["all 5 spans shown"]);
     assert_eq!(all.texts(".pages").len(), 0);
     assert_eq!(all.attributes("#all", "href"), [format!("/trace/{ID}")]);
-    let many = |n| super::super::columns(&crate::Urls::default(), checkout().id(), n);
+    let many = |n| super::super::list::columns(&crate::Urls::default(), checkout().id(), n);
     assert!(many(250_000).is_ok());
     let why = many(250_001).expect_err("too many");
     assert!(why.contains("250,000"), "{why}");
