@@ -26,6 +26,7 @@ use longpole_proto::Trace;
 
 pub(crate) use bar::{Bar, Label};
 pub(crate) use extent::{Extent, Zoom};
+pub(crate) use list::Sort;
 pub(crate) use row::{Marks, Row, RowKind, Toggle};
 pub(crate) use shown::Shown;
 pub(crate) use story::Expansion;
@@ -53,6 +54,15 @@ pub(crate) struct Options {
     pub(crate) root: Option<usize>,
     /// The time that is looked at closer.
     pub(crate) zoom: Option<Zoom>,
+    /// By span, whether it has what is looked for; empty when nothing is.
+    pub(crate) matching: Vec<bool>,
+}
+
+impl Options {
+    /// Whether a span has what is looked for.
+    fn is_match(&self, span_idx: usize) -> bool {
+        self.matching.get(span_idx).copied().unwrap_or(false)
+    }
 }
 
 /// The waterfall of a trace.
@@ -105,7 +115,7 @@ impl Timeline {
         let path = match options.shown {
             // What has it mostly has no rows where only errors are shown.
             Shown::Errors => String::new(),
-            Shown::Story | Shown::Path | Shown::All => {
+            Shown::Story | Shown::Path | Shown::All | Shown::Table => {
                 path::path(&extent.window, &analysis.critical_path, |span_idx| {
                     row_of.row(span_idx)
                 })

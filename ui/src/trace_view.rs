@@ -10,12 +10,14 @@ use std::str::FromStr;
 use longpole_proto::{SpanId, Trace};
 
 use crate::error::BadParameter;
-use crate::timeline::{Expansion, Node, Shown, Zoom};
+use crate::timeline::{Expansion, Node, Shown, Sort, Zoom};
 
 /// How many opened rows a URL keeps; opening one more closes the first.
 pub(crate) const EXPANSIONS_MAX: usize = 16;
 /// All parameters of a trace page.
-const PARAMETERS: &[&str] = &["span", "view", "root", "t0", "t1", "page", "x"];
+const PARAMETERS: &[&str] = &["span", "view", "root", "t0", "t1", "q", "sort", "page", "x"];
+/// How many bytes the words may have that are looked for; every link has them.
+const WORDS_BYTES_MAX: usize = 200;
 /// What stands before a span to mean the group it begins.
 const GROUP: &str = "group-";
 
@@ -185,6 +187,10 @@ pub(crate) struct TraceView {
     pub(crate) root: Option<SpanRef>,
     /// The time that is looked at closer.
     pub(crate) zoom: Option<Zoom>,
+    /// The words that are looked for, all of them in one span.
+    pub(crate) words: String,
+    /// By what the table is sorted.
+    pub(crate) sort: Sort,
     /// Which page of a list of spans, counted from 1; `None` for the one that has the selected span.
     pub(crate) page: Option<usize>,
     /// The rows opened by hand, the newest last.
@@ -221,7 +227,11 @@ impl TraceView {
                 },
                 "view" => match Shown::named(value) {
                     Some(shown) => view.shown = shown,
-                    None => bad.push(BadParameter::new(name, value, "story, path, errors or all")),
+                    None => bad.push(BadParameter::new(
+                        name,
+                        value,
+                        "story, path, errors, all or table",
+                    )),
                 },
                 "x" => match value.parse() {
                     Ok(expansion) => view.expand(expansion),
@@ -232,6 +242,19 @@ impl TraceView {
                             "the row to open: a span ID of 16 hex digits",
                         ));
                     }
+                },
+                "q" if value.len() > WORDS_BYTES_MAX => {
+                    let expected = format!("words of at most {WORDS_BYTES_MAX} bytes");
+                    bad.push(BadParameter::new(name, value, expected));
+                }
+                "q" => value.trim().clone_into(&mut view.words),
+                "sort" => match Sort::named(value) {
+                    Some(sort) => view.sort = sort,
+                    None => bad.push(BadParameter::new(
+                        name,
+                        value,
+                        "start, duration, self or critical",
+                    )),
                 },
                 "page" => match value.parse() {
                     Ok(page) if page > 0 => view.page = Some(page),
@@ -340,6 +363,26 @@ impl TraceView {
         }
     }
 
+    /// This view with other words looked for.
+    #[must_use]
+    pub(crate) fn with_words(&self, words: &str) -> Self {
+        Self {
+            words: words.to_owned(),
+            page: None,
+            ..self.clone()
+        }
+    }
+
+    /// This view with its table in another order.
+    #[must_use]
+    pub(crate) fn with_sort(&self, sort: Sort) -> Self {
+        Self {
+            sort,
+            page: None,
+            ..self.clone()
+        }
+    }
+
     /// This view with one row more (or another page of it) opened.
     #[must_use]
     pub(crate) fn with_open(&self, expansion: ExpansionRef) -> Self {
@@ -371,8 +414,10 @@ impl TraceView {
         let from = self.zoom.map(|zoom| ("t0", zoom.from_micros.to_string()));
         let to = self.zoom.filter(|zoom| zoom.to_micros < u64::MAX);
         let to = to.map(|zoom| ("t1", zoom.to_micros.to_string()));
+        let words = (!self.words.is_empty()).then(|| ("q", self.words.clone()));
+        let sort = (self.sort != Sort::default()).then(|| ("sort", self.sort.name().to_owned()));
         let pairs = shown.into_iter().chain(root).chain(from).chain(to);
-        let pairs = pairs.chain(page).chain(span);
+        let pairs = pairs.chain(words).chain(sort).chain(page).chain(span);
         pairs.chain(expanded).collect()
     }
 

@@ -1,9 +1,11 @@
 //! The trace page: why this request was slow, in words, then as a picture, then every span.
 
+mod filter;
 mod head;
 mod list;
 pub(crate) mod row;
 mod scene;
+mod table;
 #[cfg(test)]
 mod tests;
 mod toolbar;
@@ -26,6 +28,7 @@ use crate::trace_view::{SpanRef, TraceView};
 use head::{Facts, Findings, Share};
 use row::RowView;
 use scene::{Narrowed, Scene};
+use table::Table;
 use toolbar::{Pager, ViewLink};
 
 /// How long after its newest span a trace may still get more.
@@ -48,6 +51,11 @@ struct TracePage<'a> {
     ticks: Vec<(Percent, String)>,
     end: String,
     rows: Vec<RowView>,
+    /// Instead of the rows and the axis.
+    table: Option<Table>,
+    /// What the filter keeps of the page's state.
+    kept: Vec<(&'static str, String)>,
+    words: &'a str,
     /// How many rows there are on all pages.
     n_rows: usize,
     pager: Option<Pager>,
@@ -88,10 +96,11 @@ pub(crate) async fn page(
 /// Renders a trace's page as `view` asks for it.
 fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiError> {
     let urls = site.urls();
-    let (trace, analysis) = (&loaded.trace, loaded.analysis());
+    let trace = &loaded.trace;
     let scene = Scene::of(urls, loaded, view)?;
     let timeline = scene.timeline();
     let palette = palette(loaded);
+    let table = scene.table(&palette);
     let rows = row::rows(&row::Context {
         urls,
         loaded,
@@ -103,10 +112,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
     });
     let facts = head::facts(urls, loaded);
     let hot = rows.iter().find(|row| row.is_hot);
-    let show_hot = hot.map_or_else(
-        || scene.href_of(analysis.hops[analysis.slowest_hop].entry_idx),
-        |row| format!("#{}", row.id),
-    );
+    let show_hot = scene.hot_href(hot.map(|row| row.id.as_str()));
     let age = site.now().nanos_since(loaded.last_received);
     let title = format!("{} {} {}", facts.service, facts.operation, facts.took);
     let findings = head::findings(&scene);
@@ -132,6 +138,9 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         columns_href: columns.and_then(Result::ok),
         has_whiskers: rows.iter().any(|row| !row.whisker.is_empty()),
         rows,
+        table,
+        kept: scene.view.with_words("").pairs(),
+        words: &scene.view.words,
         span: scene.selected.map(|span_idx| {
             SpanDetails::of(
                 urls,

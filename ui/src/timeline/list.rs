@@ -1,6 +1,7 @@
 //! The list of all spans: each has a row of its own, in pre-order, a page at a time. No pairs, no
 //! groups, no folds; only the spans of the page are laid out.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use longpole_analysis::{Analysis, Section};
@@ -47,10 +48,56 @@ impl Page {
     }
 }
 
-/// The spans of an extent that run in its time, in pre-order.
-pub(crate) fn spans(trace: &Trace, extent: &Extent) -> Vec<usize> {
+/// By what a table of spans is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Sort {
+    /// The earliest first.
+    Start,
+    /// The longest first.
+    Duration,
+    /// Most self time first.
+    SelfTime,
+    /// Most time on the critical path first.
+    #[default]
+    Critical,
+}
+
+impl Sort {
+    /// As URLs call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Duration => "duration",
+            Self::SelfTime => "self",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// What URLs call so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Start, Self::Duration, Self::SelfTime, Self::Critical];
+        all.into_iter().find(|sort| sort.name() == name)
+    }
+
+    /// Sorts spans; among equals the first in pre-order stays first.
+    pub(crate) fn sort(self, trace: &Trace, analysis: &Analysis, spans: &mut [usize]) {
+        match self {
+            Self::Start => spans.sort_by_key(|&at| trace.span(at).start),
+            Self::Duration => spans.sort_by_key(|&at| Reverse(trace.span(at).duration_nanos())),
+            Self::SelfTime => spans.sort_by_key(|&at| Reverse(analysis.self_nanos[at])),
+            Self::Critical => spans.sort_by_key(|&at| Reverse(analysis.critical_nanos[at])),
+        }
+    }
+}
+
+/// The spans of an extent that run in its time and, when `matching` is not empty, have what is looked
+/// for; in pre-order.
+pub(crate) fn spans(trace: &Trace, extent: &Extent, matching: &[bool]) -> Vec<usize> {
     let spans = extent.spans.clone();
-    spans.filter(|&at| extent.has_time_of(trace, at)).collect()
+    let spans = spans.filter(|&at| extent.has_time_of(trace, at));
+    spans
+        .filter(|&at| matching.get(at).copied().unwrap_or(true))
+        .collect()
 }
 
 /// The rows of some spans, which stand in pre-order.
@@ -76,6 +123,8 @@ pub(super) fn rows(
                 marks: Marks {
                     is_hot: span_idx == hot,
                     is_culprit: Some(span_idx) == culprit,
+                    // All of them are.
+                    is_match: false,
                     is_selected: Some(span_idx) == selected,
                 },
                 folded: Under::default(),

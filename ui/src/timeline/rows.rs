@@ -36,6 +36,7 @@ impl Marked {
         Marks {
             is_hot: shows(Some(self.hot)),
             is_culprit: shows(self.culprit),
+            is_match: false,
             is_selected: shows(self.selected),
         }
     }
@@ -183,12 +184,15 @@ impl Builder<'_> {
         for at in client_idx.into_iter().chain([span_idx]) {
             itself.n_spans += 1;
             itself.n_errors += u64::from(trace.span(at).is_error());
+            itself.n_matches += u64::from(self.tree.is_match(at));
         }
+        let mut marks = self.marked.of(self.story, Node::Span(span_idx));
+        marks.is_match = itself.n_matches > 0;
         RowKind::Span {
             span_idx,
             client_idx,
             call: Call::of(trace, analysis, span_idx),
-            marks: self.marked.of(self.story, Node::Span(span_idx)),
+            marks,
             folded: folded.minus(itself),
         }
     }

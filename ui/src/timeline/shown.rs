@@ -16,6 +16,8 @@ pub(crate) enum Shown {
     Errors,
     /// Every span, a page at a time.
     All,
+    /// Every span in a table without a timeline, a page at a time.
+    Table,
 }
 
 impl Shown {
@@ -26,18 +28,25 @@ impl Shown {
             Self::Path => "path",
             Self::Errors => "errors",
             Self::All => "all",
+            Self::Table => "table",
         }
     }
 
     /// What URLs call so.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let all = [Self::Story, Self::Path, Self::Errors, Self::All];
+        let all = [
+            Self::Story,
+            Self::Path,
+            Self::Errors,
+            Self::All,
+            Self::Table,
+        ];
         all.into_iter().find(|shown| shown.name() == name)
     }
 
-    /// Whether it is a list of spans in pages, each with a row of its own.
+    /// Whether it lists spans in pages, each with a row of its own.
     pub(crate) const fn is_list(self) -> bool {
-        matches!(self, Self::All)
+        matches!(self, Self::All | Self::Table)
     }
 
     /// By span, whether it is shown; empty when all are. The spans of `always` are, and whatever
@@ -50,7 +59,7 @@ impl Shown {
         always: impl Iterator<Item = usize>,
     ) -> Vec<bool> {
         let mut is_shown: Vec<bool> = match self {
-            Self::Story | Self::All => return Vec::new(),
+            Self::Story | Self::All | Self::Table => return Vec::new(),
             Self::Path => critical_nanos.iter().map(|&nanos| nanos > 0).collect(),
             Self::Errors => (0..trace.len())
                 .map(|at| trace.span(at).is_error() && extent.has_time_of(trace, at))

@@ -39,20 +39,18 @@ pub(crate) struct Tree<'a> {
     shown: Shown,
     /// By span, whether it is shown; empty when all are.
     is_shown: Vec<bool>,
-    /// By position in pre-order: the critical time of all spans before it.
-    critical_before: Vec<u64>,
-    /// By position in pre-order: how many spans before it are shown.
-    spans_before: Vec<u64>,
-    /// By position in pre-order: how many of those failed.
-    errors_before: Vec<u64>,
+    /// By position in pre-order: the sums over all spans before it.
+    before: Vec<Under>,
 }
 
-/// What is under a node, itself included; spans and errors only as far as they are shown.
+/// What is under a node, itself included; all but critical time only of spans that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Under {
     pub(crate) critical_nanos: u64,
     pub(crate) n_spans: u64,
     pub(crate) n_errors: u64,
+    /// How many have the words that are looked for.
+    pub(crate) n_matches: u64,
 }
 
 impl Under {
@@ -61,6 +59,7 @@ impl Under {
             critical_nanos: self.critical_nanos.saturating_add(other.critical_nanos),
             n_spans: self.n_spans + other.n_spans,
             n_errors: self.n_errors + other.n_errors,
+            n_matches: self.n_matches + other.n_matches,
         }
     }
 
@@ -69,6 +68,7 @@ impl Under {
             critical_nanos: self.critical_nanos.saturating_sub(other.critical_nanos),
             n_spans: self.n_spans.saturating_sub(other.n_spans),
             n_errors: self.n_errors.saturating_sub(other.n_errors),
+            n_matches: self.n_matches.saturating_sub(other.n_matches),
         }
     }
 }
@@ -91,22 +91,18 @@ impl<'a> Tree<'a> {
         let always = [top, hot].into_iter().chain(options.selected);
         let is_shown = options.shown.spans(trace, extent, &critical_nanos, always);
         let shows = |at: usize| extent.spans.contains(&at) && shows(&is_shown, at);
-        let mut critical_before = Vec::with_capacity(trace.len() + 1);
-        let mut spans_before = Vec::with_capacity(trace.len() + 1);
-        let mut errors_before = Vec::with_capacity(trace.len() + 1);
-        let (mut critical, mut spans, mut errors) = (0_u64, 0_u64, 0_u64);
-        critical_before.push(0);
-        spans_before.push(0);
-        errors_before.push(0);
-        for (at, nanos) in critical_nanos.iter().enumerate() {
-            critical = critical.saturating_add(*nanos);
-            if shows(at) {
-                spans += 1;
-                errors += u64::from(trace.span(at).is_error());
-            }
-            critical_before.push(critical);
-            spans_before.push(spans);
-            errors_before.push(errors);
+        let mut before = Vec::with_capacity(trace.len() + 1);
+        let mut sum = Under::default();
+        before.push(sum);
+        for (at, &nanos) in critical_nanos.iter().enumerate() {
+            let is_shown = u64::from(shows(at));
+            sum = sum.plus(Under {
+                critical_nanos: nanos,
+                n_spans: is_shown,
+                n_errors: is_shown * u64::from(trace.span(at).is_error()),
+                n_matches: is_shown * u64::from(options.is_match(at)),
+            });
+            before.push(sum);
         }
         let is_orphan =
             |&at: &usize| root.is_none() && trace.attachment(at) == Attachment::Orphan && shows(at);
@@ -120,9 +116,7 @@ impl<'a> Tree<'a> {
             spans: extent.spans.clone(),
             root,
             is_shown,
-            critical_before,
-            spans_before,
-            errors_before,
+            before,
         }
     }
 
@@ -134,6 +128,11 @@ impl<'a> Tree<'a> {
     /// Whether a span has a row, or is folded into one.
     pub(crate) fn shows(&self, span_idx: usize) -> bool {
         self.spans.contains(&span_idx) && shows(&self.is_shown, span_idx)
+    }
+
+    /// Whether a span has what is looked for.
+    pub(crate) fn is_match(&self, span_idx: usize) -> bool {
+        self.before[span_idx].n_matches < self.before[span_idx + 1].n_matches
     }
 
     /// How many spans are looked at.
@@ -270,11 +269,7 @@ impl<'a> Tree<'a> {
     }
 
     pub(crate) fn under(&self, node: Node) -> Under {
-        let of_run = |run: Range<usize>| Under {
-            critical_nanos: self.critical_before[run.end] - self.critical_before[run.start],
-            n_spans: self.spans_before[run.end] - self.spans_before[run.start],
-            n_errors: self.errors_before[run.end] - self.errors_before[run.start],
-        };
+        let of_run = |run: Range<usize>| self.before[run.end].minus(self.before[run.start]);
         match node {
             Node::Missing => self
                 .orphans

@@ -1,10 +1,11 @@
 //! The views that list spans in pages: which spans, in which order, and which page.
 
-use longpole_proto::{Trace, TraceId};
+use longpole_proto::TraceId;
 
 use crate::Urls;
 use crate::timeline::list::Page;
-use crate::timeline::{Extent, list};
+use crate::timeline::{Extent, Shown, list};
+use crate::trace_cache::Loaded;
 use crate::trace_view::TraceView;
 
 /// From how many spans on a script does not get all rows at once.
@@ -23,12 +24,16 @@ pub(super) struct List {
 impl List {
     /// The spans that `view` lists: its page, else the one that has the selected span.
     pub(super) fn of(
-        trace: &Trace,
+        loaded: &Loaded,
         view: &TraceView,
         extent: &Extent,
+        matching: &[bool],
         selected: Option<usize>,
     ) -> Self {
-        let spans = list::spans(trace, extent);
+        let mut spans = list::spans(&loaded.trace, extent, matching);
+        if view.shown == Shown::Table {
+            view.sort.sort(&loaded.trace, loaded.analysis(), &mut spans);
+        }
         let n = spans.len();
         let at = || spans.iter().position(|&at| Some(at) == selected);
         let page = match view.page {

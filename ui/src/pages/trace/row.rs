@@ -12,7 +12,7 @@ use crate::timeline::{
 };
 use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRefs, TraceView};
-use tag::{TagView, errors_tag, folded_tags, network_tag, quiet};
+use tag::{TagView, errors_tag, folded_tags, match_tag, matches_tag, network_tag, quiet};
 
 /// Where rows come from.
 pub(super) struct Context<'a> {
@@ -162,6 +162,7 @@ impl Context<'_> {
                     text: String::new(),
                 });
                 view.tags.extend(errors_tag(folded.n_errors));
+                view.tags.extend(matches_tag(folded.n_matches));
                 view.href.clone_from(&view.sign_href);
                 in_all(&mut view, *total_nanos, *elapsed_nanos);
             }
@@ -316,6 +317,10 @@ impl Context<'_> {
                 text: share,
             });
         }
+        if marks.is_match {
+            view.class.push_str(" hit");
+            view.tags.push(match_tag());
+        }
         if marks.is_selected {
             view.class.push_str(" sel");
         }
@@ -357,6 +362,7 @@ fn fold(view: &mut RowView, name: String, n: usize, folded: Under) {
         view.tags.push(quiet(text));
     }
     view.tags.extend(errors_tag(folded.n_errors));
+    view.tags.extend(matches_tag(folded.n_matches));
     view.href.clone_from(&view.sign_href);
 }
 

@@ -3,11 +3,15 @@
 use longpole_analysis::format::{duration, span_label};
 use longpole_proto::Trace;
 
+use super::filter;
 use super::list::{List, columns};
 use super::row;
+use super::table::Table;
 use crate::Urls;
 use crate::error::{BadParameter, UiError};
 use crate::format::Count;
+use crate::palette::Palette;
+use crate::timeline::list;
 use crate::timeline::{Extent, Options, Percent, Shown, Timeline};
 use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRefs, TraceView};
@@ -23,6 +27,8 @@ pub(super) struct Scene<'a> {
     /// The span that is looked at with what is under it.
     root: Option<usize>,
     pub(super) extent: Extent,
+    /// By span, whether it has the words that are looked for; empty when none are.
+    matching: Vec<bool>,
     /// The spans of a view that lists them.
     pub(super) list: Option<List>,
 }
@@ -37,7 +43,7 @@ impl<'a> Scene<'a> {
     /// Finds in a trace what a view names.
     ///
     /// # Errors
-    /// When the view begins where the trace has ended.
+    /// When the view begins where the trace has ended, or looks for too many words.
     pub(super) fn of(
         urls: &'a Urls,
         loaded: &'a Loaded,
@@ -56,10 +62,12 @@ impl<'a> Scene<'a> {
                 return Err(UiError::Parameters(vec![bad]));
             }
         }
+        let matching =
+            filter::matching(loaded, &view.words).map_err(|bad| UiError::Parameters(vec![bad]))?;
         let list = view
             .shown
             .is_list()
-            .then(|| List::of(trace, view, &extent, selected));
+            .then(|| List::of(loaded, view, &extent, &matching, selected));
         let mut view = view.clone();
         view.page = list.as_ref().map(|list| list.page.number);
         Ok(Self {
@@ -70,6 +78,7 @@ impl<'a> Scene<'a> {
             selected,
             root,
             extent,
+            matching,
             list,
         })
     }
@@ -86,12 +95,26 @@ impl<'a> Scene<'a> {
             expanded: self.view.expansions(&self.refs),
             root: self.root,
             zoom: self.view.zoom,
+            matching: self.matching.clone(),
         };
         let (trace, analysis) = (self.trace(), self.loaded.analysis());
         match &self.list {
+            // The table has no timeline.
+            Some(_) if self.view.shown == Shown::Table => {
+                Timeline::of_list(trace, analysis, &options, &[])
+            }
             Some(list) => Timeline::of_list(trace, analysis, &options, list.on_page()),
             None => Timeline::of(trace, analysis, &options),
         }
+    }
+
+    /// The page as a table, when that is the view.
+    pub(super) fn table(&self, palette: &Palette<'_>) -> Option<Table> {
+        let list = self
+            .list
+            .as_ref()
+            .filter(|_| self.view.shown == Shown::Table)?;
+        Some(Table::of(self, palette, list.on_page()))
     }
 
     /// How many rows there are on all pages, when so many are on this.
@@ -117,10 +140,36 @@ impl<'a> Scene<'a> {
         if !self.extent.spans.contains(&span_idx) {
             view = view.without_root();
         }
+        if self.view.shown.is_list() && !self.has_words(span_idx) {
+            view = view.with_words("");
+        }
         if !self.extent.has_time_of(self.trace(), span_idx) {
             view = view.with_zoom(None);
         }
         self.href(&view) + &self.anchor(span_idx)
+    }
+
+    /// The slowest hop's entry: its row, the page's that is marked when one is.
+    pub(super) fn hot_href(&self, row_id: Option<&str>) -> String {
+        let analysis = self.loaded.analysis();
+        let hot = analysis.hops[analysis.slowest_hop].entry_idx;
+        let list = self.list.as_ref();
+        match row_id {
+            Some(id) => format!("#{id}"),
+            None if list.is_some_and(|list| list.on_page().contains(&hot)) => self.anchor(hot),
+            None => self.href_of(hot),
+        }
+    }
+
+    /// Whether a span has the words that are looked for, if any are.
+    fn has_words(&self, span_idx: usize) -> bool {
+        self.matching.get(span_idx).copied().unwrap_or(true)
+    }
+
+    /// How many of the spans that are looked at have the words that are looked for.
+    pub(super) fn n_matches(&self) -> Option<usize> {
+        let spans = || list::spans(self.trace(), &self.extent, &self.matching);
+        (!self.matching.is_empty()).then(|| spans().len())
     }
 
     /// Where on the page a span's row is.
@@ -130,6 +179,14 @@ impl<'a> Scene<'a> {
         } else {
             row::anchor(self.loaded, &self.refs, span_idx)
         }
+    }
+
+    /// How many of how many spans match: those that could be listed.
+    fn matches_text(&self, n_matches: usize) -> String {
+        let n_spans = list::spans(self.trace(), &self.extent, &[]).len();
+        let (n, all) = (Count::from(n_matches), Count::from(n_spans));
+        let verb = if n_matches == 1 { "matches" } else { "match" };
+        format!("{n} of {all} spans {verb} “{}”", self.view.words)
     }
 
     /// What is left out of the trace.
@@ -160,7 +217,12 @@ impl<'a> Scene<'a> {
                 links: vec![("reset zoom", self.href(&self.view.with_zoom(None)))],
             }
         });
-        root.into_iter().chain(missing).chain(zoom).collect()
+        let words = self.n_matches().map(|n_matches| Narrowed {
+            text: self.matches_text(n_matches),
+            links: vec![("show all", self.href(&self.view.with_words("")))],
+        });
+        let narrowed = root.into_iter().chain(missing).chain(zoom);
+        narrowed.chain(words).collect()
     }
 
     /// The axis: where and what; and what stands at its end. In a part of the time the first mark says

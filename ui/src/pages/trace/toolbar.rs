@@ -31,12 +31,15 @@ pub(super) fn views(scene: &Scene<'_>) -> Vec<ViewLink> {
     let errors = link(Shown::Errors, "Errors only".to_owned());
     let errors = (trace.n_errors() > 0 || errors.is_on).then_some(errors);
     let n_spans = Count::from(scene.extent.spans.len());
-    let all = match scene.extent.spans.len() {
-        1 => "The span".to_owned(),
-        _ => format!("All {n_spans} spans"),
+    let all = match (scene.n_matches(), scene.extent.spans.len()) {
+        (Some(n_matches), _) => format!("Only the {} that match", Count::from(n_matches)),
+        (None, 1) => "The span".to_owned(),
+        (None, _) => format!("All {n_spans} spans"),
     };
     let all = link(Shown::All, all);
-    std::iter::once(path).chain(errors).chain([all]).collect()
+    let table = link(Shown::Table, "Table".to_owned());
+    let links = std::iter::once(path).chain(errors);
+    links.chain([all, table]).collect()
 }
 
 /// The links to a list's other pages.
@@ -91,14 +94,21 @@ pub(super) fn status(scene: &Scene<'_>, timeline: &Timeline, pager: Option<&Page
         Shown::Story if timeline.n_spans_shown() < n_spans => {
             return format!("{n_rows} rows stand for {} spans", Count::from(n_spans));
         }
-        Shown::All if scene.n_rows(0) < n_spans || pager.is_some() => {
+        Shown::All | Shown::Table if scene.n_rows(0) < n_spans || pager.is_some() => {
             return pager.map_or_else(
-                || format!("{n_rows} of {} spans shown", Count::from(n_spans)),
+                || {
+                    let n_rows = Count::from(scene.n_rows(0));
+                    format!("{n_rows} of {} spans shown", Count::from(n_spans))
+                },
                 |pager| pager.text.clone(),
             );
         }
-        Shown::Story | Shown::All if n_spans == 1 => return "the only span is shown".to_owned(),
-        Shown::Story | Shown::All => return format!("all {} spans shown", Count::from(n_spans)),
+        Shown::Story | Shown::All | Shown::Table if n_spans == 1 => {
+            return "the only span is shown".to_owned();
+        }
+        Shown::Story | Shown::All | Shown::Table => {
+            return format!("all {} spans shown", Count::from(n_spans));
+        }
         Shown::Path => ("on the critical path", count(&|at| critical[at] > 0)),
         Shown::Errors => ("that failed", count(&|at| trace.span(at).is_error())),
     };

@@ -36,6 +36,26 @@ pub(super) fn errors_tag(n_errors: u64) -> Option<TagView> {
     })
 }
 
+/// Says that a row has what is looked for.
+pub(super) fn match_tag() -> TagView {
+    TagView {
+        class: "f",
+        sign: "✓".into(),
+        wide: " match".to_owned(),
+        text: String::new(),
+    }
+}
+
+/// Says how many of what a row stands for have what is looked for.
+pub(super) fn matches_tag(n_matches: u64) -> Option<TagView> {
+    (n_matches > 0).then(|| TagView {
+        class: "f",
+        sign: format!("✓ {}", count(n_matches)).into(),
+        wide: if n_matches == 1 { " match" } else { " matches" }.to_owned(),
+        text: String::new(),
+    })
+}
+
 /// What a closed row has under it.
 pub(super) fn folded_tags(folded: Under) -> impl Iterator<Item = TagView> {
     let spans = match folded.n_spans {
@@ -43,5 +63,8 @@ pub(super) fn folded_tags(folded: Under) -> impl Iterator<Item = TagView> {
         1 => Some(quiet("+1 span".to_owned())),
         n => Some(quiet(format!("+{} spans", count(n)))),
     };
-    spans.into_iter().chain(errors_tag(folded.n_errors))
+    spans
+        .into_iter()
+        .chain(errors_tag(folded.n_errors))
+        .chain(matches_tag(folded.n_matches))
 }
