@@ -56,7 +56,10 @@ impl Bar {
         };
         Self {
             place,
-            goes_on: (start < window.start, end > window.end),
+            goes_on: match place {
+                Place::Inside(..) => (start < window.start, end > window.end),
+                Place::Before(_) | Place::After(_) => (false, false),
+            },
             solid: String::new(),
             is_solid: false,
             whisker: String::new(),
@@ -98,8 +101,6 @@ impl Bar {
         if let Some(client_idx) = client_idx {
             let client = trace.span(client_idx);
             let (start, end) = (client.start, client.end.max(client.start));
-            bar.goes_on.0 |= start < window.start;
-            bar.goes_on.1 |= end > window.end;
             bar.label = label(window.place(start.min(span.start), end.max(span.end)));
             bar.whisker = whisker(window, (start, end), (span.start, span.end.max(span.start)));
         }

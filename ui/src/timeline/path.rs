@@ -9,7 +9,7 @@ use super::window::{Short, Window};
 
 /// How many steps are drawn as they are; more are drawn by what lasts longest in each bin of time.
 const STEPS_MAX: usize = 60;
-/// How many bins of time a longer path is drawn in.
+/// How many bins of time a longer path is drawn in at most, when it is as wide as the timeline.
 const BINS: usize = 500;
 /// Where in a row the line runs, in half pixels so that it is sharp.
 const LINE_PX: f64 = 20.5;
@@ -62,11 +62,17 @@ fn binned(steps: &[Step]) -> Vec<Step> {
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         return Vec::new();
     };
+    let width = last.to - first.from;
+    // What is narrower than a pixel or two is a blot.
     #[expect(clippy::cast_precision_loss, reason = "a few hundred bins")]
-    let edge = |bin: usize| first.from + (last.to - first.from) * bin as f64 / BINS as f64;
+    let n_bins = (1..BINS)
+        .find(|&n| n as f64 >= width * BINS as f64 / 1_000.0)
+        .unwrap_or(BINS);
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred bins")]
+    let edge = |bin: usize| first.from + width * bin as f64 / n_bins as f64;
     let mut binned: Vec<Step> = Vec::new();
     let mut at = 0;
-    for bin in 0..BINS {
+    for bin in 0..n_bins {
         let (from, to) = (edge(bin), edge(bin + 1));
         // By row: how long it has the path in this bin; a bin seldom has more than a few.
         let mut shares: Vec<(Option<usize>, f64)> = Vec::new();
@@ -176,9 +182,10 @@ mod tests {
             end: START.plus_nanos(100_000),
         };
         let few = path(&window, &sections(100_000), |span| {
-            (50_000..50_200).contains(&span).then_some(span % 200)
+            (50_000..60_000).contains(&span).then_some(span / 200)
         });
-        assert_eq!(few.matches('H').count(), 200, "{few}");
+        assert_eq!(few.matches('H').count(), 50, "{few}");
+        assert!(few.starts_with("M500 ") && few.ends_with("H600"), "{few}");
     }
 
     #[test]

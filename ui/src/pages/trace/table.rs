@@ -18,6 +18,8 @@ pub(super) struct Column {
     pub(super) name: &'static str,
     /// As ARIA calls the order; `None` where it is sorted by another.
     pub(super) order: Option<&'static str>,
+    /// The same for the eye.
+    pub(super) arrow: char,
     pub(super) href: String,
 }
 
@@ -51,6 +53,7 @@ impl Table {
                 Sort::Start => "ascending",
                 Sort::Duration | Sort::SelfTime | Sort::Critical => "descending",
             }),
+            arrow: if sort == Sort::Start { '↑' } else { '↓' },
             href: scene.href(&scene.view.with_sort(sort)),
         });
         Self {

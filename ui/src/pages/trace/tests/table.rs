@@ -11,7 +11,7 @@ async fn the_table_says_in_columns_what_the_timeline_shows() {
             "Start",
             "Duration",
             "Self time",
-            "Critical time",
+            "Critical time ↓",
             "Status"
         ]
     );
@@ -48,7 +48,7 @@ async fn the_table_is_sorted_by_what_its_heads_link_to() {
         ["start", "duration", "self"].map(|sort| format!("/trace/{ID}?view=table&sort={sort}"));
     let hrefs = by_critical.attributes("th a", "href");
     assert_eq!(hrefs[..3], names);
-    let services = async |query: &str| page(checkout(), query).await.texts("td.n");
+    let services = async |query: &str| page(checkout(), query).await.texts("td.sw");
     assert_eq!(
         services("?view=table&sort=start").await,
         ["gateway", "inventory", "pricing", "inventory", "payments"]
