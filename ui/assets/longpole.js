@@ -7,14 +7,53 @@
   const root = document.documentElement;
 
   // ---- theme
-  const stored = (() => { try { return localStorage.getItem('longpole-theme'); } catch { return null; } })();
+  const load = key => { try { return localStorage.getItem(key); } catch { return null; } };
+  const keep = (key, value) => { try { localStorage.setItem(key, value); } catch { /* The page forgets it. */ } };
+  const stored = load('longpole-theme');
   if (stored === 'light' || stored === 'dark') root.dataset.theme = stored;
   const theme = $('[data-theme-button]');
   theme.hidden = false;
   theme.addEventListener('click', () => {
     const isDark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
     root.dataset.theme = isDark ? 'light' : 'dark';
-    try { localStorage.setItem('longpole-theme', root.dataset.theme); } catch { /* The page forgets it. */ }
+    keep('longpole-theme', root.dataset.theme);
+  });
+
+  // ---- times in UTC, or as the viewer's clocks show them
+  const zone = $('[data-zone-button]');
+  let isLocal = load('longpole-zone') === 'local';
+  const tell = () => {
+    for (const time of $$('time')) {
+      time.title ||= time.textContent;
+      time.textContent = isLocal ? new Date(time.dateTime).toLocaleString() : time.title;
+    }
+    zone.textContent = isLocal ? 'Local time' : 'UTC';
+  };
+  zone.hidden = !$('time');
+  zone.addEventListener('click', () => { keep('longpole-zone', (isLocal = !isLocal) ? 'local' : 'UTC'); tell(); });
+  tell();
+
+  // ---- the map: what is dragged over is looked at closer
+  const map = $('#map'), on = (type, act) => map?.addEventListener(type, act);
+  let from, a, b;
+  const at = event => Math.max(0, Math.min(1, (event.clientX - map.getBoundingClientRect().left) / map.clientWidth));
+  on('dragstart', event => event.preventDefault());
+  on('pointerdown', event => { from = a = b = at(event); });
+  on('pointermove', event => {
+    if (!event.buttons) return;
+    map.setPointerCapture(event.pointerId);
+    [a, b] = [from, at(event)].sort((x, y) => x - y);
+    const pick = $('.pick');
+    pick.setAttribute('x', a * 200);
+    pick.setAttribute('width', (b - a) * 200);
+  });
+  on('pointerup', () => {
+    const url = new URL(location.href), query = url.searchParams, all = map.dataset.micros;
+    if (b - a < .005) return;
+    query.set('t0', Math.floor(a * all));
+    query.set('t1', Math.ceil(b * all));
+    query.delete('page');
+    location.href = url;
   });
 
   // ---- the page that waits for the first spans

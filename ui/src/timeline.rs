@@ -9,6 +9,7 @@ mod bar;
 mod extent;
 mod group;
 pub(crate) mod list;
+pub(crate) mod minimap;
 pub(crate) mod pair;
 mod path;
 mod row;

@@ -3,6 +3,7 @@
 mod filter;
 mod head;
 mod list;
+mod minimap;
 pub(crate) mod row;
 mod scene;
 mod table;
@@ -26,6 +27,7 @@ use crate::timeline::{Percent, Timeline};
 use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRef, TraceView};
 use head::{Facts, Findings, Share};
+use minimap::MapView;
 use row::RowView;
 use scene::{Narrowed, Scene};
 use table::Table;
@@ -46,6 +48,7 @@ struct TracePage<'a> {
     shares: Vec<Share>,
     findings: Findings,
     analysis_href: String,
+    map: MapView,
     timeline: &'a Timeline,
     /// The axis: where and what; and what stands at its end.
     ticks: Vec<(Percent, String)>,
@@ -128,6 +131,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         findings,
         analysis_href: urls.api_analysis(trace.id()),
         views: toolbar::views(&scene),
+        map: MapView::of(&scene, &palette),
         n_rows: scene.n_rows(rows.len()),
         status: toolbar::status(&scene, &timeline, pager.as_ref()),
         pager,

@@ -11,10 +11,11 @@ use super::bar::Bar;
 use super::extent::Extent;
 use super::pair::Call;
 use super::row::{Marks, Row, RowKind, Toggle};
-use super::rows::stretches_max;
 use super::target;
 use super::tree::Under;
 
+/// How many stretches of self time a bar draws: 200 bars are a page of 12 KB, zipped.
+const STRETCHES_MAX: usize = 3;
 /// How many rows a page has.
 pub(crate) const PAGE_ROWS: usize = 200;
 
@@ -112,7 +113,6 @@ pub(super) fn rows(
     let top_depth = trace.depth(extent.spans.start);
     let hot = target::hot_idx(analysis);
     let culprit = target::main_culprit_idx(analysis);
-    let n_stretches_max = stretches_max(spans.len());
     let row = |&span_idx: &usize| {
         let subtree = trace.subtree(span_idx);
         Row {
@@ -141,7 +141,7 @@ pub(super) fn rows(
                 &extent.window,
                 span_idx,
                 None,
-                n_stretches_max,
+                STRETCHES_MAX,
             ),
             on_path: false,
         }

@@ -201,7 +201,9 @@ impl Context<'_> {
                 fold(&mut view, name, *n_levels, *folded);
             }
         }
-        view.label = label_view(&row.bar, &view);
+        // A page of 200 rows does without: the column beside says it.
+        let is_said = self.view.shown.is_list() && view.bar.is_some();
+        view.label = label_view(&row.bar, &view).filter(|_| !is_said);
         if let (None, Some(label)) = (view.bar, &view.label) {
             // What is said contains what is seen.
             view.bar_label = format!("{}, {}", label.text, view.bar_label);
