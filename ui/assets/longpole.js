@@ -19,42 +19,41 @@
     keep('longpole-theme', root.dataset.theme);
   });
 
-  // ---- times in UTC, or as the viewer's clocks show them
+  // ---- times: UTC, or the viewer's
   const zone = $('[data-zone-button]');
-  let isLocal = load('longpole-zone') === 'local';
-  const tell = () => {
+  const tell = isLocal => {
     for (const time of $$('time')) {
       time.title ||= time.textContent;
       time.textContent = isLocal ? new Date(time.dateTime).toLocaleString() : time.title;
     }
-    zone.textContent = isLocal ? 'Local time' : 'UTC';
+    keep('longpole-zone', zone.textContent = isLocal ? 'Local time' : 'UTC');
   };
   zone.hidden = !$('time');
-  zone.addEventListener('click', () => { keep('longpole-zone', (isLocal = !isLocal) ? 'local' : 'UTC'); tell(); });
-  tell();
+  zone.onclick = () => tell(zone.textContent === 'UTC');
+  tell(load('longpole-zone') === 'Local time');
 
-  // ---- the map: what is dragged over is looked at closer
-  const map = $('#map'), on = (type, act) => map?.addEventListener(type, act);
-  let from, a, b;
-  const at = event => Math.max(0, Math.min(1, (event.clientX - map.getBoundingClientRect().left) / map.clientWidth));
-  on('dragstart', event => event.preventDefault());
-  on('pointerdown', event => { from = a = b = at(event); });
-  on('pointermove', event => {
-    if (!event.buttons) return;
-    map.setPointerCapture(event.pointerId);
-    [a, b] = [from, at(event)].sort((x, y) => x - y);
-    const pick = $('.pick');
-    pick.setAttribute('x', a * 200);
-    pick.setAttribute('width', (b - a) * 200);
-  });
-  on('pointerup', () => {
-    const url = new URL(location.href), query = url.searchParams, all = map.dataset.micros;
-    if (b - a < .005) return;
-    query.set('t0', Math.floor(a * all));
-    query.set('t1', Math.ceil(b * all));
-    query.delete('page');
-    location.href = url;
-  });
+  // ---- the map: dragging zooms
+  const map = $('#map');
+  if (map) {
+    let from, box, a, b;
+    map.ondragstart = () => false;
+    map.onpointerdown = event => { box = map.getBoundingClientRect(); from = event.clientX; a = b = 0; };
+    map.onpointermove = event => {
+      if (!event.buttons) return;
+      map.setPointerCapture(event.pointerId);
+      const ends = [from, event.clientX].sort((x, y) => x - y);
+      [a, b] = ends.map(x => Math.max(0, Math.min(1, (x - box.x) / box.width)));
+      $('.pick').setAttribute('d', `M${a * 200} 0H${b * 200}V26H${a * 200}`);
+    };
+    map.onpointerup = () => {
+      if (!(b - a > .003)) return;
+      const url = new URL(location), query = url.searchParams, all = map.dataset.micros;
+      query.set('t0', Math.floor(a * all));
+      query.set('t1', Math.ceil(b * all));
+      query.delete('page');
+      location = url;
+    };
+  }
 
   // ---- the page that waits for the first spans
   const live = $('#live');

@@ -62,8 +62,11 @@ impl<'a> Scene<'a> {
                 return Err(UiError::Parameters(vec![bad]));
             }
         }
-        let matching =
+        let mut matching =
             filter::matching(loaded, &view.words).map_err(|bad| UiError::Parameters(vec![bad]))?;
+        for (at, is_match) in matching.iter_mut().enumerate() {
+            *is_match &= extent.has_time_of(trace, at);
+        }
         let list = view
             .shown
             .is_list()
