@@ -7,7 +7,9 @@
 //! they stand.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::BinaryHeap;
+
+use foldhash::{HashMap, HashSet, HashSetExt as _};
 
 use super::list::{PAGE_ROWS, Page};
 use super::target::Target;
@@ -182,8 +184,8 @@ impl Story {
     /// Keeps the wanted nodes and the ways down to them in about `rows_max` rows.
     fn open_ways(&mut self, tree: &Tree<'_>, wanted: impl Iterator<Item = Node>, rows_max: usize) {
         // Where ways end, begin or part.
-        let mut joints: HashSet<Node> = HashSet::from([Node::Top]);
-        let mut on_way: HashSet<Node> = HashSet::from([Node::Top]);
+        let mut joints: HashSet<Node> = HashSet::from_iter([Node::Top]);
+        let mut on_way: HashSet<Node> = HashSet::from_iter([Node::Top]);
         for node in wanted {
             joints.insert(node);
             let mut at = node;
