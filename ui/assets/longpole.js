@@ -7,15 +7,53 @@
   const root = document.documentElement;
 
   // ---- theme
-  const stored = (() => { try { return localStorage.getItem('longpole-theme'); } catch { return null; } })();
+  const load = key => { try { return localStorage.getItem(key); } catch { return null; } };
+  const keep = (key, value) => { try { localStorage.setItem(key, value); } catch { /* The page forgets it. */ } };
+  const stored = load('longpole-theme');
   if (stored === 'light' || stored === 'dark') root.dataset.theme = stored;
   const theme = $('[data-theme-button]');
   theme.hidden = false;
   theme.addEventListener('click', () => {
     const isDark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
     root.dataset.theme = isDark ? 'light' : 'dark';
-    try { localStorage.setItem('longpole-theme', root.dataset.theme); } catch { /* The page forgets it. */ }
+    keep('longpole-theme', root.dataset.theme);
   });
+
+  // ---- times: UTC, or the viewer's
+  const zone = $('[data-zone-button]');
+  const tell = isLocal => {
+    for (const time of $$('time')) {
+      time.title ||= time.textContent;
+      time.textContent = isLocal ? new Date(time.dateTime).toLocaleString() : time.title;
+    }
+    keep('longpole-zone', zone.textContent = isLocal ? 'Local time' : 'UTC');
+  };
+  zone.hidden = !$('time');
+  zone.onclick = () => tell(zone.textContent === 'UTC');
+  tell(load('longpole-zone') === 'Local time');
+
+  // ---- the map: dragging zooms
+  const map = $('#map');
+  if (map) {
+    let from, box, a, b;
+    map.ondragstart = () => false;
+    map.onpointerdown = event => { box = map.getBoundingClientRect(); from = event.clientX; a = b = 0; };
+    map.onpointermove = event => {
+      if (!event.buttons) return;
+      map.setPointerCapture(event.pointerId);
+      const ends = [from, event.clientX].sort((x, y) => x - y);
+      [a, b] = ends.map(x => Math.max(0, Math.min(1, (x - box.x) / box.width)));
+      $('.pick').setAttribute('d', `M${a * 200} 0H${b * 200}V26H${a * 200}`);
+    };
+    map.onpointerup = () => {
+      if (!(b - a > .003)) return;
+      const url = new URL(location), query = url.searchParams, all = map.dataset.micros;
+      query.set('t0', Math.floor(a * all));
+      query.set('t1', Math.ceil(b * all));
+      query.delete('page');
+      location = url;
+    };
+  }
 
   // ---- the page that waits for the first spans
   const live = $('#live');

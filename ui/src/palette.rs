@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// How many colours there are; the style sheet's `.s0` to `.s9`.
-const COLOURS: usize = 10;
+pub(crate) const COLOURS: usize = 10;
 
 /// The colours of a page's services.
 #[derive(Debug, Default)]
@@ -25,7 +25,17 @@ impl<'a> Palette<'a> {
 
     /// A service's class in the style sheet.
     pub(crate) fn class(&self, service: &str) -> String {
-        format!("s{}", self.by_service.get(service).copied().unwrap_or(0))
+        Self::class_of(self.colour(service))
+    }
+
+    /// A service's colour.
+    pub(crate) fn colour(&self, service: &str) -> usize {
+        self.by_service.get(service).copied().unwrap_or(0)
+    }
+
+    /// A colour's class in the style sheet.
+    pub(crate) fn class_of(colour: usize) -> String {
+        format!("s{colour}")
     }
 }
 

@@ -6,7 +6,10 @@
 //! stands for, the slowest hop's entry.
 
 mod bar;
+mod extent;
 mod group;
+pub(crate) mod list;
+pub(crate) mod minimap;
 pub(crate) mod pair;
 mod path;
 mod row;
@@ -23,6 +26,8 @@ use longpole_analysis::Analysis;
 use longpole_proto::Trace;
 
 pub(crate) use bar::{Bar, Label};
+pub(crate) use extent::{Extent, Zoom};
+pub(crate) use list::Sort;
 pub(crate) use row::{Marks, Row, RowKind, Toggle};
 pub(crate) use shown::Shown;
 pub(crate) use story::Expansion;
@@ -46,13 +51,26 @@ pub(crate) struct Options {
     pub(crate) selected: Option<usize>,
     /// The rows opened by hand.
     pub(crate) expanded: Vec<Expansion>,
+    /// The span that is looked at with what is under it; all when there is none.
+    pub(crate) root: Option<usize>,
+    /// The time that is looked at closer.
+    pub(crate) zoom: Option<Zoom>,
+    /// By span, whether it has what is looked for; empty when nothing is.
+    pub(crate) matching: Vec<bool>,
+}
+
+impl Options {
+    /// Whether a span has what is looked for.
+    fn is_match(&self, span_idx: usize) -> bool {
+        self.matching.get(span_idx).copied().unwrap_or(false)
+    }
 }
 
 /// The waterfall of a trace.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Timeline {
-    /// The time that is drawn.
-    pub(crate) window: Window,
+    /// The spans and the time that are drawn.
+    pub(crate) extent: Extent,
     /// Marks on the axis.
     pub(crate) ticks: Vec<Tick>,
     /// From top to bottom.
@@ -77,18 +95,15 @@ pub(crate) struct Band {
 impl Timeline {
     /// Lays a trace out.
     pub(crate) fn of(trace: &Trace, analysis: &Analysis, options: &Options) -> Self {
-        let tree = Tree::of(trace, analysis, options.shown, options.selected);
-        let window = Window::of(trace);
-        let culprit = &analysis.culprit;
-        let hop = &analysis.hops[analysis.slowest_hop];
+        let extent = Extent::of(trace, analysis, options.root, options.zoom);
+        let tree = Tree::of(trace, analysis, options, &extent);
         let marked = Marked {
             hot: Target::hot(&tree),
-            culprit: (culprit.nanos > hop.nanos.saturating_sub(culprit.nanos))
-                .then(|| Target::culprit(&tree)),
+            culprit: target::main_culprit_idx(analysis).map(|_| Target::culprit(&tree)),
             selected: options.selected.map(|selected| Target::of(&tree, selected)),
         };
         let targets = [
-            Target::of(&tree, trace.request_root()),
+            Target::or_group(&tree, options.root.unwrap_or(trace.request_root())),
             marked.hot,
             Target::culprit(&tree),
         ];
@@ -97,9 +112,43 @@ impl Timeline {
         let expanded = options.expanded.iter().copied();
         let expanded: Vec<Expansion> = expanded.filter(|open| tree.has(open.node)).collect();
         let story = Story::of(&tree, &targets, &expanded);
-        let (rows, row_of) = rows::rows(&tree, &story, &window, marked);
-        let entry = trace.span(hop.entry_idx);
-        let band = match window.place(entry.start, entry.end) {
+        let (rows, row_of) = rows::rows(&tree, &story, &extent.window, marked);
+        let path = match options.shown {
+            // What has it mostly has no rows where only errors are shown.
+            Shown::Errors => String::new(),
+            Shown::Story | Shown::Path | Shown::All | Shown::Table => {
+                path::path(&extent.window, &analysis.critical_path, |span_idx| {
+                    row_of.row(span_idx)
+                })
+            }
+        };
+        Self::drawn(trace, analysis, extent, rows, path)
+    }
+
+    /// Lays some spans out that stand in pre-order, each in a row of its own.
+    pub(crate) fn of_list(
+        trace: &Trace,
+        analysis: &Analysis,
+        options: &Options,
+        spans: &[usize],
+    ) -> Self {
+        let extent = Extent::of(trace, analysis, options.root, options.zoom);
+        let rows = list::rows(trace, analysis, &extent, options.selected, spans);
+        let path = path::path(&extent.window, &analysis.critical_path, |span_idx| {
+            spans.binary_search(&span_idx).ok()
+        });
+        Self::drawn(trace, analysis, extent, rows, path)
+    }
+
+    fn drawn(
+        trace: &Trace,
+        analysis: &Analysis,
+        extent: Extent,
+        rows: Vec<Row>,
+        path: String,
+    ) -> Self {
+        let entry = trace.span(target::hot_idx(analysis));
+        let band = match extent.window.place(entry.start, entry.end) {
             Place::Inside(Percent(left), Percent(width)) => Some(Band {
                 left: Percent(left * 10.0),
                 right: Percent((left + width) * 10.0),
@@ -108,17 +157,9 @@ impl Timeline {
             Place::Before(_) | Place::After(_) => None,
         };
         Self {
-            ticks: window.ticks(),
-            // What has it mostly has no rows where only errors are shown.
-            path: match options.shown {
-                Shown::Errors => String::new(),
-                Shown::Story | Shown::Path => {
-                    path::path(&window, &analysis.critical_path, |span_idx| {
-                        row_of[span_idx] as usize
-                    })
-                }
-            },
-            window,
+            ticks: extent.window.ticks(),
+            path,
+            extent,
             rows,
             band,
         }

@@ -185,6 +185,11 @@ impl Urls {
         format!("{}?span={span}", self.api_trace(trace_id))
     }
 
+    /// All spans of a trace in columns, for the script's list of them.
+    pub(crate) fn api_columns(&self, trace_id: TraceId) -> String {
+        format!("{}/columns", self.api_trace(trace_id))
+    }
+
     /// A trace's analysis as JSON.
     pub(crate) fn api_analysis(&self, trace_id: TraceId) -> String {
         format!("{}/analysis", self.api_trace(trace_id))
@@ -241,6 +246,7 @@ mod tests {
             urls.api_search(&form),
             urls.api_trace(trace_id()),
             urls.api_span(trace_id(), span),
+            urls.api_columns(trace_id()),
             urls.api_analysis(trace_id()),
             urls.asset(&assets::CSS),
             urls.route(route::TRACE),

@@ -1,37 +1,40 @@
 //! The trace page: why this request was slow, in words, then as a picture, then every span.
 
+mod filter;
+mod head;
+mod list;
+mod minimap;
 pub(crate) mod row;
+mod scene;
+mod table;
 #[cfg(test)]
 mod tests;
+mod toolbar;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use longpole_analysis::format::{duration, label, percent};
-use longpole_analysis::{FindingKind, Phrase};
+use longpole_analysis::Phrase;
+use longpole_analysis::format::duration;
 
 use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
-use crate::format::{Count, iso, utc};
 use crate::pages::span::SpanDetails;
+use crate::palette;
 use crate::palette::Palette;
 use crate::site::{Frame, Site, html};
-use crate::timeline::{Options, Percent, Shown, Timeline};
+use crate::timeline::{Percent, Timeline};
 use crate::trace_cache::Loaded;
-use crate::trace_view::{SpanRef, SpanRefs, TraceView};
-use crate::{Urls, palette};
+use crate::trace_view::{SpanRef, TraceView};
+use head::{Facts, Findings, Share};
+use minimap::MapView;
 use row::RowView;
+use scene::{Narrowed, Scene};
+use table::Table;
+use toolbar::{Pager, ViewLink};
 
 /// How long after its newest span a trace may still get more.
 const YOUNG_NANOS: u64 = 10_000_000_000;
-/// How many services the bar names; the rest are one.
-const SHARES_MAX: usize = 12;
-/// From this share on, in percent, a service's name fits into the bar.
-const NAMED_SHARE: f64 = 6.0;
-/// How many findings are shown at once.
-const FINDINGS_FIRST: usize = 3;
-/// How many are shown on demand; all are in the JSON.
-const FINDINGS_MAX: usize = 24;
 
 #[derive(Template)]
 #[template(path = "pages/trace.html")]
@@ -43,15 +46,28 @@ struct TracePage<'a> {
     young: Option<String>,
     show_hot: String,
     shares: Vec<Share>,
-    findings: Vec<FindingView>,
-    more_findings: Vec<FindingView>,
-    n_more_findings: Count,
+    findings: Findings,
     analysis_href: String,
+    map: MapView,
     timeline: &'a Timeline,
     /// The axis: where and what; and what stands at its end.
     ticks: Vec<(Percent, String)>,
     end: String,
     rows: Vec<RowView>,
+    /// Instead of the rows and the axis.
+    table: Option<Table>,
+    /// What the filter keeps of the page's state.
+    kept: Vec<(&'static str, String)>,
+    words: &'a str,
+    /// How many rows there are on all pages.
+    n_rows: usize,
+    pager: Option<Pager>,
+    /// What is left out.
+    narrowed: Vec<Narrowed>,
+    /// Where a script finds all rows, in the view that has them.
+    columns_href: Option<String>,
+    /// Why it does not.
+    no_columns: Option<&'static str>,
     /// Whether some rows are pairs with time between their spans.
     has_whiskers: bool,
     /// What shows other rows.
@@ -62,46 +78,6 @@ struct TracePage<'a> {
     /// The span that was asked for and is not there.
     missing_span: Option<SpanRef>,
     reload: String,
-}
-
-struct Facts {
-    service: String,
-    operation: String,
-    took: String,
-    start: String,
-    start_iso: String,
-    n_spans: Count,
-    n_services: Count,
-    n_errors: Count,
-    n_duplicates: Count,
-    depth: Count,
-    json_href: String,
-}
-
-/// Switches a view on, or back to the story.
-struct ViewLink {
-    name: &'static str,
-    text: &'static str,
-    is_on: bool,
-    href: String,
-}
-
-/// A service's part of the critical path.
-struct Share {
-    class: String,
-    width: Percent,
-    /// Name and share.
-    text: String,
-    took: String,
-    is_named: bool,
-}
-
-struct FindingView {
-    is_error: bool,
-    kind: &'static str,
-    text: String,
-    saved: Option<String>,
-    href: Option<String>,
 }
 
 /// The page of a trace.
@@ -123,70 +99,67 @@ pub(crate) async fn page(
 /// Renders a trace's page as `view` asks for it.
 fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiError> {
     let urls = site.urls();
-    let (trace, analysis) = (&loaded.trace, loaded.analysis());
-    let refs = SpanRefs::of(trace);
-    let selected = view.span.and_then(|span| refs.find(span));
-    let options = Options {
-        shown: view.shown,
-        selected,
-        expanded: view.expansions(&refs),
-    };
-    let timeline = Timeline::of(trace, analysis, &options);
+    let trace = &loaded.trace;
+    let scene = Scene::of(urls, loaded, view)?;
+    let timeline = scene.timeline();
     let palette = palette(loaded);
+    let table = scene.table(&palette);
     let rows = row::rows(&row::Context {
         urls,
         loaded,
-        refs: &refs,
-        view,
+        refs: &scene.refs,
+        view: &scene.view,
         palette: &palette,
         timeline: &timeline,
+        first_row: scene.list.as_ref().map(|list| list.page.rows.start),
     });
-    let facts = facts(urls, loaded);
+    let facts = head::facts(urls, loaded);
     let hot = rows.iter().find(|row| row.is_hot);
-    let show_hot = hot.map_or_else(|| "#tg".to_owned(), |row| format!("#{}", row.id));
+    let show_hot = scene.hot_href(hot.map(|row| row.id.as_str()));
     let age = site.now().nanos_since(loaded.last_received);
     let title = format!("{} {} {}", facts.service, facts.operation, facts.took);
-    let findings = findings(urls, loaded, &refs, view);
-    let (findings, more_findings) = {
-        let mut first = findings;
-        // Errors are told at once, whatever they cost.
-        first.sort_by_key(|finding| !finding.is_error);
-        let more = first.split_off(first.len().min(FINDINGS_FIRST));
-        (first, more)
-    };
+    let findings = head::findings(&scene);
+    let pager = Pager::of(&scene);
+    let columns = scene.columns();
+    let (ticks, end) = scene.axis(&timeline);
     let page = TracePage {
         frame: site.frame(title),
         facts,
         young: (age < YOUNG_NANOS).then(|| duration(age)),
         show_hot,
-        shares: shares(loaded, &palette),
+        shares: head::shares(loaded, &palette),
         findings,
-        more_findings,
-        n_more_findings: analysis.findings.len().saturating_sub(FINDINGS_MAX).into(),
         analysis_href: urls.api_analysis(trace.id()),
-        views: views(urls, loaded, view),
-        status: status(&timeline, view.shown, loaded),
+        views: toolbar::views(&scene),
+        map: MapView::of(&scene, &palette),
+        n_rows: scene.n_rows(rows.len()),
+        status: toolbar::status(&scene, &timeline, pager.as_ref()),
+        pager,
+        narrowed: scene.narrowed(),
+        no_columns: columns
+            .as_ref()
+            .and_then(|columns| columns.as_ref().err().copied()),
+        columns_href: columns.and_then(Result::ok),
         has_whiskers: rows.iter().any(|row| !row.whisker.is_empty()),
         rows,
-        span: selected.map(|span_idx| {
+        table,
+        kept: scene.view.with_words("").pairs(),
+        words: &scene.view.words,
+        span: scene.selected.map(|span_idx| {
             SpanDetails::of(
                 urls,
                 loaded,
-                &refs,
-                view,
+                &scene.refs,
+                &scene.view,
                 span_idx,
                 palette.class(trace.service(span_idx)),
             )
         }),
-        missing_span: view.span.filter(|_| selected.is_none()),
-        reload: urls.trace_view(trace.id(), view),
+        missing_span: view.span.filter(|_| scene.selected.is_none()),
+        reload: scene.href(&scene.view),
         loaded,
-        ticks: timeline
-            .ticks
-            .iter()
-            .map(|tick| (tick.left, tick_text(tick.nanos)))
-            .collect(),
-        end: duration(timeline.window.nanos()),
+        ticks,
+        end,
         timeline: &timeline,
     };
     Ok(page.render()?)
@@ -202,138 +175,4 @@ pub(crate) fn palette(loaded: &Loaded) -> palette::Palette<'_> {
             .iter()
             .map(|share| services[share.service_idx].as_str()),
     )
-}
-
-fn facts(urls: &Urls, loaded: &Loaded) -> Facts {
-    let (trace, analysis) = (&loaded.trace, loaded.analysis());
-    let root = trace.request_root();
-    let depth = (0..trace.len())
-        .map(|span_idx| trace.depth(span_idx))
-        .max()
-        .unwrap_or(0);
-    Facts {
-        service: label(trace.service(root)).into_owned(),
-        operation: label(&trace.span(root).name).into_owned(),
-        took: duration(analysis.duration_nanos),
-        start: utc(trace.span(root).start),
-        start_iso: iso(trace.span(root).start),
-        n_spans: trace.len().into(),
-        n_services: trace.services().len().into(),
-        n_errors: trace.n_errors().into(),
-        n_duplicates: Count(trace.n_duplicates()),
-        depth: Count::from(depth + 1),
-        json_href: urls.api_trace(trace.id()),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share of a bar's width")]
-fn shares(loaded: &Loaded, palette: &Palette<'_>) -> Vec<Share> {
-    let (trace, analysis) = (&loaded.trace, loaded.analysis());
-    let total = analysis.duration_nanos;
-    let on_path: Vec<_> = analysis
-        .services
-        .iter()
-        .filter(|share| share.critical_nanos > 0)
-        .collect();
-    let (named, others) = on_path.split_at(on_path.len().min(SHARES_MAX));
-    let share = |name: &str, class: String, nanos: u64| {
-        let width = nanos as f64 * 100.0 / total.max(1) as f64;
-        Share {
-            class,
-            width: Percent(width),
-            text: format!("{name} {}", percent(nanos, total)),
-            took: duration(nanos),
-            is_named: width >= NAMED_SHARE,
-        }
-    };
-    let mut shares: Vec<Share> = named
-        .iter()
-        .map(|service| {
-            let name = &trace.services()[service.service_idx];
-            share(&label(name), palette.class(name), service.critical_nanos)
-        })
-        .collect();
-    if !others.is_empty() {
-        let nanos = others.iter().map(|service| service.critical_nanos).sum();
-        shares.push(share(
-            &format!("{} more services", others.len()),
-            "s8".to_owned(),
-            nanos,
-        ));
-    }
-    shares
-}
-
-fn findings(
-    urls: &Urls,
-    loaded: &Loaded,
-    refs: &SpanRefs<'_>,
-    view: &TraceView,
-) -> Vec<FindingView> {
-    let shown = loaded.analysis().findings.iter().take(FINDINGS_MAX);
-    shown
-        .map(|finding| FindingView {
-            is_error: finding.kind == FindingKind::Errors,
-            kind: finding.kind.name(),
-            text: finding.text.clone(),
-            saved: (finding.saved_nanos > 0).then(|| duration(finding.saved_nanos)),
-            href: finding.span_idxs.first().map(|&span_idx| {
-                let span = refs.name(span_idx);
-                urls.trace_view(loaded.trace.id(), &view.with_span(span))
-                    + &row::anchor(loaded, refs, span_idx)
-            }),
-        })
-        .collect()
-}
-
-/// The views a trace has beside its story.
-fn views(urls: &Urls, loaded: &Loaded, view: &TraceView) -> Vec<ViewLink> {
-    let trace = &loaded.trace;
-    let link = |shown: Shown, text| {
-        let is_on = view.shown == shown;
-        let other = if is_on { Shown::Story } else { shown };
-        ViewLink {
-            name: shown.name(),
-            text,
-            is_on,
-            href: urls.trace_view(trace.id(), &view.with_shown(other)),
-        }
-    };
-    let errors = link(Shown::Errors, "Errors only");
-    let errors = (trace.n_errors() > 0 || errors.is_on).then_some(errors);
-    let path = link(Shown::Path, "Critical path only");
-    std::iter::once(path).chain(errors).collect()
-}
-
-fn status(timeline: &Timeline, shown: Shown, loaded: &Loaded) -> String {
-    let n_spans = loaded.trace.len();
-    let n_rows = Count::from(timeline.rows.len());
-    let (what, n) = match shown {
-        Shown::Story if timeline.n_spans_shown() < n_spans => {
-            return format!("{n_rows} rows stand for {} spans", Count::from(n_spans));
-        }
-        Shown::Story if n_spans == 1 => return "the only span is shown".to_owned(),
-        Shown::Story => return format!("all {} spans shown", Count::from(n_spans)),
-        Shown::Path => {
-            let critical = loaded.analysis().critical_nanos.iter();
-            (
-                "on the critical path",
-                critical.filter(|&&nanos| nanos > 0).count(),
-            )
-        }
-        Shown::Errors => ("that failed", loaded.trace.n_errors()),
-    };
-    let (n, all) = (Count::from(n), Count::from(n_spans));
-    format!(
-        "{n_rows} row{} for the {n} of {all} spans {what}",
-        n_rows.s()
-    )
-}
-
-fn tick_text(nanos: u64) -> String {
-    if nanos == 0 {
-        "0".to_owned()
-    } else {
-        duration(nanos)
-    }
 }

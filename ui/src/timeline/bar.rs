@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use longpole_proto::UnixNanos;
+use longpole_analysis::Analysis;
+use longpole_proto::{Trace, UnixNanos};
 
-use super::tree::Tree;
 use super::window::{Percent, Place, Short, Window};
 
 /// Labels right of a bar fit up to here, in percent.
@@ -24,8 +24,12 @@ const WHISKER_MIN: f64 = 1.0;
 pub(crate) struct Bar {
     /// Where it lies.
     pub(crate) place: Place,
+    /// Whether it goes on to the left and to the right of the window.
+    pub(crate) goes_on: (bool, bool),
     /// The stretches of self time as an SVG path in a box of 1000 by 1; empty when there are none.
     pub(crate) solid: String,
+    /// Whether all of it is self time.
+    pub(crate) is_solid: bool,
     /// What of the client's time lies outside the bar of its pair, in the same box; mostly empty.
     pub(crate) whisker: String,
     /// Where its duration is written.
@@ -52,7 +56,12 @@ impl Bar {
         };
         Self {
             place,
+            goes_on: match place {
+                Place::Inside(..) => (start < window.start, end > window.end),
+                Place::Before(_) | Place::After(_) => (false, false),
+            },
             solid: String::new(),
+            is_solid: false,
             whisker: String::new(),
             label: label(place),
         }
@@ -61,16 +70,18 @@ impl Bar {
     /// A span's bar, with its pair's client around it; of its self time the `n_stretches_max` longest
     /// stretches are drawn.
     pub(crate) fn of_span(
-        tree: &Tree<'_>,
+        trace: &Trace,
+        analysis: &Analysis,
         window: &Window,
         span_idx: usize,
         client_idx: Option<usize>,
         n_stretches_max: usize,
     ) -> Self {
-        let span = tree.trace.span(span_idx);
+        let span = trace.span(span_idx);
         let mut bar = Self::of(window, span.start, span.end);
         if matches!(bar.place, Place::Inside(..)) {
-            let mut stretches = self_stretches(tree, span_idx);
+            let mut stretches = self_stretches(trace, analysis, span_idx);
+            bar.is_solid = stretches == [(span.start, span.end)];
             if stretches.len() > n_stretches_max {
                 stretches.sort_by_key(|&(start, end)| {
                     (std::cmp::Reverse(end.nanos_since(start)), start)
@@ -88,7 +99,7 @@ impl Bar {
             }
         }
         if let Some(client_idx) = client_idx {
-            let client = tree.trace.span(client_idx);
+            let client = trace.span(client_idx);
             let (start, end) = (client.start, client.end.max(client.start));
             bar.label = label(window.place(start.min(span.start), end.max(span.end)));
             bar.whisker = whisker(window, (start, end), (span.start, span.end.max(span.start)));
@@ -139,18 +150,21 @@ fn whisker(
 }
 
 /// The stretches of a span in which none of its awaited children runs, in order.
-fn self_stretches(tree: &Tree<'_>, span_idx: usize) -> Vec<(UnixNanos, UnixNanos)> {
-    let span = tree.trace.span(span_idx);
+fn self_stretches(
+    trace: &Trace,
+    analysis: &Analysis,
+    span_idx: usize,
+) -> Vec<(UnixNanos, UnixNanos)> {
+    let span = trace.span(span_idx);
     let end = span.end.max(span.start);
     let mut stretches = Vec::new();
     let mut free_from = span.start;
     // Children stand by start.
-    for child in tree
-        .trace
+    for child in trace
         .children(span_idx)
-        .filter(|&child| tree.analysis.awaited[child])
+        .filter(|&child| analysis.awaited[child])
     {
-        let child = tree.trace.span(child);
+        let child = trace.span(child);
         let (child_start, child_end) = (child.start.min(end), child.end.min(end));
         if child_start > free_from {
             stretches.push((free_from, child_start));

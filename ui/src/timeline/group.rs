@@ -1,7 +1,9 @@
-//! Groups: many calls of one operation in a row are one row.
+//! Groups: many calls of one operation in a row are one row, and so are many spans on their own.
+
+use std::ops::Range;
 
 use longpole_analysis::Analysis;
-use longpole_proto::Trace;
+use longpole_proto::{Attachment, Trace};
 
 use super::pair;
 
@@ -19,14 +21,33 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Looks through the children of every span, but for those that are not shown.
-    pub(crate) fn of(trace: &Trace, analysis: &Analysis, shows: impl Fn(usize) -> bool) -> Self {
+    /// Looks through the children of these spans and those on their own among them, but for what is
+    /// not shown.
+    pub(crate) fn of(
+        trace: &Trace,
+        analysis: &Analysis,
+        spans: Range<usize>,
+        shows: impl Fn(usize) -> bool,
+    ) -> Self {
         let mut groups = Self {
             members: Vec::new(),
             group_of: Vec::new(),
         };
         let mut run: Vec<usize> = Vec::new();
-        for parent in 0..trace.len() {
+        let roots = trace.roots().iter().copied();
+        let mut was_orphan = false;
+        for at in roots.filter(|at| spans.contains(at) && shows(*at)) {
+            let root = pair::row_span(analysis, at);
+            let is_orphan = trace.attachment(at) == Attachment::Orphan;
+            let is_same = |&last: &usize| was_orphan == is_orphan && is_same(trace, last, root);
+            if !run.last().is_none_or(is_same) {
+                groups.end(&mut run, trace.len());
+            }
+            was_orphan = is_orphan;
+            run.push(root);
+        }
+        groups.end(&mut run, trace.len());
+        for parent in spans {
             if trace.subtree(parent).len() <= MEMBERS_MIN {
                 continue;
             }

@@ -42,15 +42,20 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Of the row of `span_idx`, which is no pair's client.
-    pub(crate) fn of(trace: &Trace, analysis: &Analysis, span_idx: usize) -> Self {
-        let nanos = trace.span(span_idx).duration_nanos();
-        let alone = Self {
-            nanos,
+    /// Of one span alone, whether it is one of a pair or not.
+    pub(crate) fn of_span(trace: &Trace, analysis: &Analysis, span_idx: usize) -> Self {
+        Self {
+            nanos: trace.span(span_idx).duration_nanos(),
             self_nanos: analysis.self_nanos[span_idx],
             critical_nanos: analysis.critical_nanos[span_idx],
             network_nanos: None,
-        };
+        }
+    }
+
+    /// Of the row of `span_idx`, which is no pair's client.
+    pub(crate) fn of(trace: &Trace, analysis: &Analysis, span_idx: usize) -> Self {
+        let alone = Self::of_span(trace, analysis, span_idx);
+        let nanos = alone.nanos;
         let Some(client_idx) = client_of(analysis, span_idx) else {
             return alone;
         };

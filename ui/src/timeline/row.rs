@@ -87,12 +87,15 @@ pub(crate) enum RowKind {
 }
 
 /// What a row is marked as.
+#[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Marks {
     /// It is the slowest hop's entry, or stands for it.
     pub(crate) is_hot: bool,
     /// It is what took most of the slowest hop's time, or stands for that.
     pub(crate) is_culprit: bool,
+    /// It has what is looked for.
+    pub(crate) is_match: bool,
     /// Its details are shown.
     pub(crate) is_selected: bool,
 }

@@ -15,6 +15,12 @@ const STRETCHES_MAX: usize = 1_200;
 /// How many one bar draws at least, and at most.
 const STRETCHES_PER_BAR: (usize, usize) = (6, 24);
 
+/// How many stretches of self time each of `n_rows` bars draws.
+pub(super) fn stretches_max(n_rows: usize) -> usize {
+    let (least, most) = STRETCHES_PER_BAR;
+    (STRETCHES_MAX / n_rows.max(1)).clamp(least, most)
+}
+
 /// What some rows are marked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marked {
@@ -30,6 +36,7 @@ impl Marked {
         Marks {
             is_hot: shows(Some(self.hot)),
             is_culprit: shows(self.culprit),
+            is_match: false,
             is_selected: shows(self.selected),
         }
     }
@@ -41,7 +48,7 @@ pub(crate) fn rows(
     story: &Story,
     window: &Window,
     marked: Marked,
-) -> (Vec<Row>, Vec<u32>) {
+) -> (Vec<Row>, RowOf) {
     let mut builder = Builder {
         tree,
         story,
@@ -80,6 +87,17 @@ pub(crate) fn rows(
 }
 
 const NO_ROW: u32 = u32::MAX;
+
+/// By span, the row it stands in.
+pub(super) struct RowOf(Vec<u32>);
+
+impl RowOf {
+    /// The row a span stands in; `None` when it is not looked at.
+    pub(super) fn row(&self, span_idx: usize) -> Option<usize> {
+        let row = self.0[span_idx];
+        (row != NO_ROW).then_some(row as usize)
+    }
+}
 
 struct Builder<'a> {
     tree: &'a Tree<'a>,
@@ -166,12 +184,15 @@ impl Builder<'_> {
         for at in client_idx.into_iter().chain([span_idx]) {
             itself.n_spans += 1;
             itself.n_errors += u64::from(trace.span(at).is_error());
+            itself.n_matches += u64::from(self.tree.is_match(at));
         }
+        let mut marks = self.marked.of(self.story, Node::Span(span_idx));
+        marks.is_match = itself.n_matches > 0;
         RowKind::Span {
             span_idx,
             client_idx,
             call: Call::of(trace, analysis, span_idx),
-            marks: self.marked.of(self.story, Node::Span(span_idx)),
+            marks,
             folded: folded.minus(itself),
         }
     }
@@ -290,7 +311,7 @@ impl Builder<'_> {
             .unwrap_or_default()
     }
 
-    fn finish(mut self) -> (Vec<Row>, Vec<u32>) {
+    fn finish(mut self) -> (Vec<Row>, RowOf) {
         // Parents stand before their children, clients before their pair's entry.
         for span_idx in 0..self.row_of.len() {
             if self.row_of[span_idx] == NO_ROW
@@ -307,8 +328,7 @@ impl Builder<'_> {
             "every span that is shown stands in a row"
         );
         // How much detail a bar may have depends on how many there are.
-        let (least, most) = STRETCHES_PER_BAR;
-        let n_stretches_max = (STRETCHES_MAX / self.rows.len().max(1)).clamp(least, most);
+        let n_stretches_max = stretches_max(self.rows.len());
         for row in &mut self.rows {
             if let RowKind::Span {
                 span_idx,
@@ -317,7 +337,8 @@ impl Builder<'_> {
             } = row.kind
             {
                 row.bar = Bar::of_span(
-                    self.tree,
+                    self.tree.trace,
+                    self.tree.analysis,
                     self.window,
                     span_idx,
                     client_idx,
@@ -325,6 +346,6 @@ impl Builder<'_> {
                 );
             }
         }
-        (self.rows, self.row_of)
+        (self.rows, RowOf(self.row_of))
     }
 }

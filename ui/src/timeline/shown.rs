@@ -1,7 +1,8 @@
 //! Which spans of a trace have rows at all: the story's, or only some of them.
 
-use longpole_analysis::Analysis;
-use longpole_proto::{Span, Trace};
+use longpole_proto::Trace;
+
+use super::extent::Extent;
 
 /// Which rows a viewer wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,6 +14,10 @@ pub(crate) enum Shown {
     Path,
     /// Only what failed, with what leads to it.
     Errors,
+    /// Every span, a page at a time.
+    All,
+    /// Every span in a table without a timeline, a page at a time.
+    Table,
 }
 
 impl Shown {
@@ -22,13 +27,26 @@ impl Shown {
             Self::Story => "story",
             Self::Path => "path",
             Self::Errors => "errors",
+            Self::All => "all",
+            Self::Table => "table",
         }
     }
 
     /// What URLs call so.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let all = [Self::Story, Self::Path, Self::Errors];
+        let all = [
+            Self::Story,
+            Self::Path,
+            Self::Errors,
+            Self::All,
+            Self::Table,
+        ];
         all.into_iter().find(|shown| shown.name() == name)
+    }
+
+    /// Whether it lists spans in pages, each with a row of its own.
+    pub(crate) const fn is_list(self) -> bool {
+        matches!(self, Self::All | Self::Table)
     }
 
     /// By span, whether it is shown; empty when all are. The spans of `always` are, and whatever
@@ -36,17 +54,16 @@ impl Shown {
     pub(super) fn spans(
         self,
         trace: &Trace,
-        analysis: &Analysis,
+        extent: &Extent,
+        critical_nanos: &[u64],
         always: impl Iterator<Item = usize>,
     ) -> Vec<bool> {
         let mut is_shown: Vec<bool> = match self {
-            Self::Story => return Vec::new(),
-            Self::Path => analysis
-                .critical_nanos
-                .iter()
-                .map(|&nanos| nanos > 0)
+            Self::Story | Self::All | Self::Table => return Vec::new(),
+            Self::Path => critical_nanos.iter().map(|&nanos| nanos > 0).collect(),
+            Self::Errors => (0..trace.len())
+                .map(|at| trace.span(at).is_error() && extent.has_time_of(trace, at))
                 .collect(),
-            Self::Errors => trace.spans().iter().map(Span::is_error).collect(),
         };
         for at in always {
             is_shown[at] = true;

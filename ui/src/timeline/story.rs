@@ -7,8 +7,11 @@
 //! they stand.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::BinaryHeap;
 
+use foldhash::{HashMap, HashSet, HashSetExt as _};
+
+use super::list::{PAGE_ROWS, Page};
 use super::target::Target;
 use super::tree::{Node, Tree};
 
@@ -17,8 +20,6 @@ pub(crate) const WHOLE_SPANS_MAX: usize = 60;
 /// How many rows are shown of a larger one, not counting what is opened by hand; a page of rows that
 /// all have their tags keeps below 1,500 elements.
 pub(crate) const ROWS_MAX: usize = 100;
-/// How many children a row that is opened by hand shows at once.
-pub(crate) const PAGE_ROWS: usize = 200;
 /// How many children of one parent are shown without folding any.
 const SIBLINGS_MAX: usize = 14;
 /// How many are kept when some are folded.
@@ -85,7 +86,7 @@ impl Story {
     /// Chooses the rows. `targets` are always among them, and so is what is opened by hand.
     pub(crate) fn of(tree: &Tree<'_>, targets: &[Target], expanded: &[Expansion]) -> Self {
         let mut story = Self {
-            whole: tree.trace.len() <= WHOLE_SPANS_MAX,
+            whole: tree.n_spans() <= WHOLE_SPANS_MAX,
             ..Self::default()
         };
         let wanted = wanted(tree, targets, expanded);
@@ -133,7 +134,7 @@ impl Story {
             return children.into_iter().map(Item::Row).collect();
         }
         let page = self.open.get(&node).copied().flatten();
-        let paged = page.map_or(0..0, |page| page_of(page, children.len()));
+        let paged = page.map_or(0..0, |page| Page::of(page, children.len()).rows);
         let mut items = Vec::new();
         let mut folded: Vec<Node> = Vec::new();
         let mut folded_from = 0;
@@ -183,8 +184,8 @@ impl Story {
     /// Keeps the wanted nodes and the ways down to them in about `rows_max` rows.
     fn open_ways(&mut self, tree: &Tree<'_>, wanted: impl Iterator<Item = Node>, rows_max: usize) {
         // Where ways end, begin or part.
-        let mut joints: HashSet<Node> = HashSet::from([Node::Top]);
-        let mut on_way: HashSet<Node> = HashSet::from([Node::Top]);
+        let mut joints: HashSet<Node> = HashSet::from_iter([Node::Top]);
+        let mut on_way: HashSet<Node> = HashSet::from_iter([Node::Top]);
         for node in wanted {
             joints.insert(node);
             let mut at = node;
@@ -246,7 +247,7 @@ impl Story {
         let children = tree.children(expansion.node);
         self.open.insert(expansion.node, Some(expansion.page));
         self.kept
-            .extend(&children[page_of(expansion.page, children.len())]);
+            .extend(&children[Page::of(expansion.page, children.len()).rows]);
         let n_more = self
             .items(tree, expansion.node)
             .len()
@@ -335,13 +336,6 @@ impl Story {
         }
         hidden
     }
-}
-
-/// The positions of a page of `n` children; the last page when there are not so many.
-fn page_of(page: usize, n: usize) -> std::ops::Range<usize> {
-    let n_pages = n.div_ceil(PAGE_ROWS).max(1);
-    let from = (page.min(n_pages) - 1) * PAGE_ROWS;
-    from..n.min(from + PAGE_ROWS)
 }
 
 /// Ends a run of folded children, the first of which stands at `from` under `parent`.

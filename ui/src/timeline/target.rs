@@ -24,7 +24,12 @@ impl Target {
 
     /// The slowest hop's entry; the row of a group it is a member of stands for it.
     pub(crate) fn hot(tree: &Tree<'_>) -> Self {
-        let node = tree.node_of(hot_idx(tree.analysis));
+        Self::or_group(tree, hot_idx(tree.analysis))
+    }
+
+    /// A span; the row of a group it is a member of stands for it.
+    pub(crate) fn or_group(tree: &Tree<'_>, span_idx: usize) -> Self {
+        let node = tree.node_of(span_idx);
         Self {
             node,
             stand_in: tree.parent(node).filter(|above| is_group(*above)),
@@ -56,8 +61,15 @@ fn is_group(node: Node) -> bool {
 }
 
 /// The slowest hop's entry span.
-fn hot_idx(analysis: &Analysis) -> usize {
+pub(super) fn hot_idx(analysis: &Analysis) -> usize {
     analysis.hops[analysis.slowest_hop].entry_idx
+}
+
+/// The culprit's span that has most of its time, when it took more than all else in its hop.
+pub(super) fn main_culprit_idx(analysis: &Analysis) -> Option<usize> {
+    let hop = &analysis.hops[analysis.slowest_hop];
+    let nanos = analysis.culprit.nanos;
+    (nanos > hop.nanos.saturating_sub(nanos)).then(|| culprit_idx(analysis))
 }
 
 /// The culprit's span that has most of its time; among equals the first.

@@ -6,6 +6,8 @@ use std::ops::Range;
 use longpole_analysis::Analysis;
 use longpole_proto::{Attachment, Trace};
 
+use super::Options;
+use super::extent::Extent;
 use super::group::Groups;
 use super::pair;
 use super::shown::Shown;
@@ -30,23 +32,25 @@ pub(crate) struct Tree<'a> {
     /// The spans whose parent is not stored, in pre-order.
     pub(crate) orphans: Vec<usize>,
     groups: Groups,
+    /// The spans that are looked at.
+    spans: Range<usize>,
+    /// What stands at the top, when it is not what stands on its own.
+    root: Option<Node>,
     shown: Shown,
     /// By span, whether it is shown; empty when all are.
     is_shown: Vec<bool>,
-    /// By position in pre-order: the critical time of all spans before it.
-    critical_before: Vec<u64>,
-    /// By position in pre-order: how many spans before it are shown.
-    spans_before: Vec<u64>,
-    /// By position in pre-order: how many of those failed.
-    errors_before: Vec<u64>,
+    /// By position in pre-order: the sums over all spans before it.
+    before: Vec<Under>,
 }
 
-/// What is under a node, itself included; spans and errors only as far as they are shown.
+/// What is under a node, itself included; all but critical time only of spans that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Under {
     pub(crate) critical_nanos: u64,
     pub(crate) n_spans: u64,
     pub(crate) n_errors: u64,
+    /// How many have the words that are looked for.
+    pub(crate) n_matches: u64,
 }
 
 impl Under {
@@ -55,6 +59,7 @@ impl Under {
             critical_nanos: self.critical_nanos.saturating_add(other.critical_nanos),
             n_spans: self.n_spans + other.n_spans,
             n_errors: self.n_errors + other.n_errors,
+            n_matches: self.n_matches + other.n_matches,
         }
     }
 
@@ -63,6 +68,7 @@ impl Under {
             critical_nanos: self.critical_nanos.saturating_sub(other.critical_nanos),
             n_spans: self.n_spans.saturating_sub(other.n_spans),
             n_errors: self.n_errors.saturating_sub(other.n_errors),
+            n_matches: self.n_matches.saturating_sub(other.n_matches),
         }
     }
 }
@@ -73,42 +79,44 @@ impl<'a> Tree<'a> {
     pub(crate) fn of(
         trace: &'a Trace,
         analysis: &'a Analysis,
-        shown: Shown,
-        selected: Option<usize>,
+        options: &Options,
+        extent: &Extent,
     ) -> Self {
+        let root = options
+            .root
+            .map(|root| Node::Span(pair::row_span(analysis, root)));
         let hot = analysis.hops[analysis.slowest_hop].entry_idx;
-        let always = [trace.request_root(), hot].into_iter().chain(selected);
-        let is_shown = shown.spans(trace, analysis, always);
-        let mut critical_before = Vec::with_capacity(trace.len() + 1);
-        let mut spans_before = Vec::with_capacity(trace.len() + 1);
-        let mut errors_before = Vec::with_capacity(trace.len() + 1);
-        let (mut critical, mut spans, mut errors) = (0_u64, 0_u64, 0_u64);
-        critical_before.push(0);
-        spans_before.push(0);
-        errors_before.push(0);
-        for (at, nanos) in analysis.critical_nanos.iter().enumerate() {
-            critical = critical.saturating_add(*nanos);
-            if shows(&is_shown, at) {
-                spans += 1;
-                errors += u64::from(trace.span(at).is_error());
-            }
-            critical_before.push(critical);
-            spans_before.push(spans);
-            errors_before.push(errors);
+        let critical_nanos = extent.critical_nanos(analysis);
+        let top = options.root.unwrap_or(trace.request_root());
+        let always = [top, hot].into_iter().chain(options.selected);
+        let is_shown = options.shown.spans(trace, extent, &critical_nanos, always);
+        let shows = |at: usize| extent.spans.contains(&at) && shows(&is_shown, at);
+        let mut before = Vec::with_capacity(trace.len() + 1);
+        let mut sum = Under::default();
+        before.push(sum);
+        for (at, &nanos) in critical_nanos.iter().enumerate() {
+            let is_shown = u64::from(shows(at));
+            sum = sum.plus(Under {
+                critical_nanos: nanos,
+                n_spans: is_shown,
+                n_errors: is_shown * u64::from(trace.span(at).is_error()),
+                n_matches: is_shown * u64::from(options.is_match(at)),
+            });
+            before.push(sum);
         }
         let is_orphan =
-            |&root: &usize| trace.attachment(root) == Attachment::Orphan && shows(&is_shown, root);
+            |&at: &usize| root.is_none() && trace.attachment(at) == Attachment::Orphan && shows(at);
         let orphans = trace.roots().iter().copied().filter(is_orphan).collect();
         Self {
             trace,
             analysis,
             orphans,
-            shown,
-            groups: Groups::of(trace, analysis, |at| shows(&is_shown, at)),
+            shown: options.shown,
+            groups: Groups::of(trace, analysis, extent.spans.clone(), shows),
+            spans: extent.spans.clone(),
+            root,
             is_shown,
-            critical_before,
-            spans_before,
-            errors_before,
+            before,
         }
     }
 
@@ -119,7 +127,17 @@ impl<'a> Tree<'a> {
 
     /// Whether a span has a row, or is folded into one.
     pub(crate) fn shows(&self, span_idx: usize) -> bool {
-        shows(&self.is_shown, span_idx)
+        self.spans.contains(&span_idx) && shows(&self.is_shown, span_idx)
+    }
+
+    /// Whether a span has what is looked for.
+    pub(crate) fn is_match(&self, span_idx: usize) -> bool {
+        self.before[span_idx].n_matches < self.before[span_idx + 1].n_matches
+    }
+
+    /// How many spans are looked at.
+    pub(crate) fn n_spans(&self) -> usize {
+        self.spans.len()
     }
 
     /// Whether only some spans are shown.
@@ -176,6 +194,9 @@ impl<'a> Tree<'a> {
     pub(crate) fn parent(&self, node: Node) -> Option<Node> {
         let above = |at: usize| {
             let upper = self.upper(at);
+            if upper == self.spans.start && self.root.is_some() {
+                return Node::Top;
+            }
             match (self.trace.parent(upper), self.trace.attachment(upper)) {
                 (Some(parent), _) => Node::Span(parent),
                 (None, Attachment::Orphan) => Node::Missing,
@@ -195,21 +216,22 @@ impl<'a> Tree<'a> {
 
     /// A node's children in order; the row above orphans stands where the first of them would.
     pub(crate) fn children(&self, node: Node) -> Vec<Node> {
-        match node {
-            Node::Span(at) => {
-                let rows = self.shown_children(at);
-                let rows = rows.map(|child| pair::row_span(self.analysis, child));
-                rows.filter_map(|at| match self.groups.first_of(at) {
-                    Some(first) => (first == at).then_some(Node::Group(at)),
-                    None => Some(Node::Span(at)),
-                })
-                .collect()
+        // A span's own row, or its group's where the first of that stands.
+        let row = |at: usize| {
+            let at = pair::row_span(self.analysis, at);
+            match self.groups.first_of(at) {
+                Some(first) => (first == at).then_some(Node::Group(at)),
+                None => Some(Node::Span(at)),
             }
+        };
+        match node {
+            Node::Span(at) => self.shown_children(at).filter_map(row).collect(),
             Node::Group(_) => {
                 let members = self.members(node).iter();
                 members.copied().map(Node::Span).collect()
             }
-            Node::Missing => self.orphans.iter().copied().map(Node::Span).collect(),
+            Node::Missing => self.orphans.iter().copied().filter_map(row).collect(),
+            Node::Top if self.root.is_some() => self.root.into_iter().collect(),
             Node::Top => {
                 let first_orphan = self.orphans.first().copied();
                 let roots = self.trace.roots().iter().copied();
@@ -217,7 +239,7 @@ impl<'a> Tree<'a> {
                 roots
                     .filter_map(|root| match self.trace.attachment(root) {
                         Attachment::Orphan => (Some(root) == first_orphan).then_some(Node::Missing),
-                        _ => Some(Node::Span(root)),
+                        _ => row(root),
                     })
                     .collect()
             }
@@ -236,7 +258,7 @@ impl<'a> Tree<'a> {
     pub(crate) fn run(&self, node: Node) -> Range<usize> {
         let of_row = |at: usize| self.trace.subtree(self.upper(at));
         match node {
-            Node::Top => 0..self.trace.len(),
+            Node::Top => self.spans.clone(),
             Node::Missing => 0..0,
             Node::Span(at) => of_row(at),
             Node::Group(first) => {
@@ -247,11 +269,7 @@ impl<'a> Tree<'a> {
     }
 
     pub(crate) fn under(&self, node: Node) -> Under {
-        let of_run = |run: Range<usize>| Under {
-            critical_nanos: self.critical_before[run.end] - self.critical_before[run.start],
-            n_spans: self.spans_before[run.end] - self.spans_before[run.start],
-            n_errors: self.errors_before[run.end] - self.errors_before[run.start],
-        };
+        let of_run = |run: Range<usize>| self.before[run.end].minus(self.before[run.start]);
         match node {
             Node::Missing => self
                 .orphans

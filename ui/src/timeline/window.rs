@@ -80,6 +80,17 @@ impl Window {
         }
     }
 
+    /// A part of it, from so many microseconds after its start to so many: at least the last one.
+    pub(crate) fn part(&self, from_micros: u64, to_micros: u64) -> Self {
+        let after = |micros: u64| self.start.plus_nanos(micros.saturating_mul(1_000));
+        let end = after(to_micros).min(self.end);
+        let last = UnixNanos(end.0.saturating_sub(1_000).max(self.start.0));
+        Self {
+            start: after(from_micros).min(last),
+            end,
+        }
+    }
+
     pub(crate) fn nanos(&self) -> u64 {
         self.end.nanos_since(self.start)
     }
@@ -89,6 +100,11 @@ impl Window {
     pub(crate) fn percent(&self, time: UnixNanos) -> f64 {
         let time = time.clamp(self.start, self.end);
         time.nanos_since(self.start) as f64 * 100.0 / self.nanos() as f64
+    }
+
+    /// Whether some of a stretch of time lies in it.
+    pub(crate) fn has(&self, start: UnixNanos, end: UnixNanos) -> bool {
+        start < self.end && end > self.start
     }
 
     /// Where a stretch of time lies.

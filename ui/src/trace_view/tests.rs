@@ -44,7 +44,13 @@ fn a_view_survives_its_url() {
             .collect()
     };
     let given = pairs(&[
-        ("view", "errors"),
+        ("view", "table"),
+        ("root", "00f067aa0ba902b8"),
+        ("t0", "12"),
+        ("t1", "500"),
+        ("q", "a b="),
+        ("sort", "self"),
+        ("page", "3"),
         ("span", "00f067aa0ba902b7"),
         ("x", "top.2"),
         ("x", "00f067aa0ba902b7~2.3"),
@@ -63,7 +69,10 @@ fn a_view_survives_its_url() {
         ("x", "top.0"),
         ("x", "00f067aa0ba902b7.x"),
         ("x", "group-"),
-        ("view", "table"),
+        ("view", "map"),
+        ("root", "1"),
+        ("sort", "name"),
+        ("page", "-1"),
         ("y", "1"),
     ] {
         assert_eq!(

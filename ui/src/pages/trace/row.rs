@@ -1,6 +1,6 @@
 //! A row of the waterfall as its template shows it.
 
-use std::borrow::Cow;
+mod tag;
 
 use longpole_analysis::format::{count, duration, label, percent, span_label};
 
@@ -12,6 +12,7 @@ use crate::timeline::{
 };
 use crate::trace_cache::Loaded;
 use crate::trace_view::{SpanRefs, TraceView};
+use tag::{TagView, errors_tag, folded_tags, match_tag, matches_tag, network_tag, quiet};
 
 /// Where rows come from.
 pub(super) struct Context<'a> {
@@ -21,6 +22,8 @@ pub(super) struct Context<'a> {
     pub(super) view: &'a TraceView,
     pub(super) palette: &'a Palette<'a>,
     pub(super) timeline: &'a Timeline,
+    /// Of rows that are a page of more: how many are before them.
+    pub(super) first_row: Option<usize>,
 }
 
 /// Where on the page a span's row is: for the client of a pair the row of both.
@@ -35,6 +38,8 @@ pub(super) struct RowView {
     pub(super) is_hot: bool,
     pub(super) id: String,
     pub(super) level: usize,
+    /// Which of all rows it is, counted from 1, when not all are here.
+    pub(super) index: Option<usize>,
     pub(super) depth: usize,
     pub(super) expanded: Option<bool>,
     /// `▸`, `▾` or nothing, and where it leads.
@@ -50,7 +55,11 @@ pub(super) struct RowView {
     /// What the bar shows, in words.
     pub(super) bar_label: String,
     pub(super) bar: Option<(Percent, Percent)>,
+    /// Whether all of it is self time; else which of it.
+    pub(super) is_solid: bool,
     pub(super) solid: String,
+    /// Whether the bar goes on to the left and to the right of what is shown.
+    pub(super) goes_on: (bool, bool),
     /// What of the client's time lies around the bar.
     pub(super) whisker: String,
     /// What fills the bar: a pattern's name, or nothing.
@@ -59,18 +68,32 @@ pub(super) struct RowView {
 }
 
 impl RowView {
+    /// Its place in the tree and its bar.
+    fn of(row: &Row) -> Self {
+        Self {
+            class: "r".to_owned(),
+            level: row.depth + 1,
+            depth: row.depth,
+            bar: match row.bar.place {
+                Place::Inside(left, width) => Some((left, width)),
+                Place::Before(_) | Place::After(_) => None,
+            },
+            is_solid: row.bar.is_solid,
+            goes_on: row.bar.goes_on,
+            solid: if row.bar.is_solid {
+                String::new()
+            } else {
+                row.bar.solid.clone()
+            },
+            whisker: row.bar.whisker.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether its bar has self time or a whisker.
     pub(super) fn has_lines(&self) -> bool {
         !self.solid.is_empty() || !self.whisker.is_empty()
     }
-}
-
-/// A tag; on narrow screens `wide` is left out, and of those with nothing else all.
-pub(super) struct TagView {
-    pub(super) class: &'static str,
-    pub(super) sign: Cow<'static, str>,
-    pub(super) wide: String,
-    pub(super) text: String,
 }
 
 pub(super) struct LabelView {
@@ -84,24 +107,17 @@ pub(super) fn rows(context: &Context<'_>) -> Vec<RowView> {
         .timeline
         .rows
         .iter()
-        .map(|row| context.row(row))
+        .enumerate()
+        .map(|(at, row)| RowView {
+            index: context.first_row.map(|first| first + at + 1),
+            ..context.row(row)
+        })
         .collect()
 }
 
 impl Context<'_> {
     fn row(&self, row: &Row) -> RowView {
-        let mut view = RowView {
-            class: "r".to_owned(),
-            level: row.depth + 1,
-            depth: row.depth,
-            bar: match row.bar.place {
-                Place::Inside(left, width) => Some((left, width)),
-                Place::Before(_) | Place::After(_) => None,
-            },
-            solid: row.bar.solid.clone(),
-            whisker: row.bar.whisker.clone(),
-            ..RowView::default()
-        };
+        let mut view = RowView::of(row);
         if !row.on_path {
             view.class.push_str(" off");
         }
@@ -146,6 +162,7 @@ impl Context<'_> {
                     text: String::new(),
                 });
                 view.tags.extend(errors_tag(folded.n_errors));
+                view.tags.extend(matches_tag(folded.n_matches));
                 view.href.clone_from(&view.sign_href);
                 in_all(&mut view, *total_nanos, *elapsed_nanos);
             }
@@ -184,7 +201,9 @@ impl Context<'_> {
                 fold(&mut view, name, *n_levels, *folded);
             }
         }
-        view.label = label_view(&row.bar, &view);
+        // A page of 200 rows does without: the column beside says it.
+        let is_said = self.view.shown.is_list() && view.bar.is_some();
+        view.label = label_view(&row.bar, &view).filter(|_| !is_said);
         if let (None, Some(label)) = (view.bar, &view.label) {
             // What is said contains what is seen.
             view.bar_label = format!("{}, {}", label.text, view.bar_label);
@@ -249,12 +268,12 @@ impl Context<'_> {
         self.operation(view, span_idx);
         view.id = Urls::row_id(name);
         view.href =
-            Some(self.urls.trace_view(trace.id(), &self.view.with_span(name)) + &Urls::row(name));
+            Some(self.urls.trace_view(trace.id(), &self.view.with_row(name)) + &Urls::row(name));
         view.took = duration(call.nanos);
         if call.network_nanos.is_some() || trace.subtree(span_idx).len() > 1 {
             view.note = format!("self {}", duration(call.self_nanos));
         }
-        let origin = self.timeline.window.start;
+        let origin = self.timeline.extent.origin();
         let start = client_idx.map_or(span.start, |client_idx| {
             trace.span(client_idx).start.min(span.start)
         });
@@ -300,6 +319,10 @@ impl Context<'_> {
                 text: share,
             });
         }
+        if marks.is_match {
+            view.class.push_str(" hit");
+            view.tags.push(match_tag());
+        }
         if marks.is_selected {
             view.class.push_str(" sel");
         }
@@ -341,6 +364,7 @@ fn fold(view: &mut RowView, name: String, n: usize, folded: Under) {
         view.tags.push(quiet(text));
     }
     view.tags.extend(errors_tag(folded.n_errors));
+    view.tags.extend(matches_tag(folded.n_matches));
     view.href.clone_from(&view.sign_href);
 }
 
@@ -357,36 +381,4 @@ fn label_view(bar: &Bar, view: &RowView) -> Option<LabelView> {
         Label::Left(at) => ("right", at),
     };
     Some(LabelView { side, at, text })
-}
-
-fn quiet(text: String) -> TagView {
-    TagView {
-        class: "q",
-        sign: "".into(),
-        wide: text,
-        text: String::new(),
-    }
-}
-
-fn network_tag(nanos: u64) -> TagView {
-    quiet(format!("↔ {} network", duration(nanos)))
-}
-
-fn errors_tag(n_errors: u64) -> Option<TagView> {
-    (n_errors > 0).then(|| TagView {
-        class: "e",
-        sign: format!("✕ {}", count(n_errors)).into(),
-        wide: if n_errors == 1 { " error" } else { " errors" }.to_owned(),
-        text: String::new(),
-    })
-}
-
-/// What a closed row has under it.
-fn folded_tags(folded: Under) -> impl Iterator<Item = TagView> {
-    let spans = match folded.n_spans {
-        0 => None,
-        1 => Some(quiet("+1 span".to_owned())),
-        n => Some(quiet(format!("+{} spans", count(n)))),
-    };
-    spans.into_iter().chain(errors_tag(folded.n_errors))
 }
