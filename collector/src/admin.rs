@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use bytesize::ByteSize;
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
 use longpole_proto::wire::ExportRequest;
 use longpole_storage::{Concern, Health, StorageError, Store};
 use tokio::sync::oneshot;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::metrics::{self, Metrics};
+use crate::protection::PageAccess;
 
 /// A store that takes longer than this over nothing is not ready.
 const CHECK_DEADLINE: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ pub(crate) struct AdminState {
     pub(crate) metrics: Arc<Metrics>,
     /// The time.
     pub(crate) clock: Clock,
+    /// Who may see the metrics; everybody when there is none.
+    pub(crate) access: Option<Arc<PageAccess>>,
     /// Cancelled once the receivers stop.
     pub(crate) stop: CancellationToken,
 }
@@ -142,7 +145,14 @@ fn too_slow() -> String {
     )
 }
 
-async fn text(State(state): State<AdminState>) -> Response {
+async fn text(State(state): State<AdminState>, headers: HeaderMap) -> Response {
+    if let Some(access) = &state.access
+        && access.check_bearer(&headers).is_err()
+    {
+        let challenge = [(WWW_AUTHENTICATE, "Bearer")];
+        let text = "send a token for the pages as the header Authorization: Bearer TOKEN\n";
+        return (StatusCode::UNAUTHORIZED, challenge, text).into_response();
+    }
     let status = read(&state.store, Store::status).await.ok();
     let body = state.metrics.encode(status.as_ref());
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], body).into_response()

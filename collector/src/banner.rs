@@ -69,6 +69,7 @@ mod tests {
             otlp_grpc: at(4317),
             otlp_http: at(4318),
             ui: at(16686),
+            is_tls: false,
         }
     }
 

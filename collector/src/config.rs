@@ -55,6 +55,14 @@ pub struct Config {
     pub max_request_bytes: usize,
     /// The origins whose pages may send to OTLP/HTTP from a browser; `*` for any.
     pub cors_origins: Vec<HeaderValue>,
+    /// Where the tokens are, one of which everybody must have.
+    pub token_file: Option<PathBuf>,
+    /// Where the listeners' certificates are, in PEM; without, they speak no TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// Where the certificate's key is, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Where the authorities of clients' certificates are, in PEM; everybody must have one then.
+    pub tls_client_ca: Option<PathBuf>,
     /// How to log.
     pub log: LogConfig,
 }
@@ -77,6 +85,10 @@ impl Config {
             memory_limit_bytes: store.memory_limit_bytes,
             max_request_bytes: MAX_REQUEST_BYTES,
             cors_origins: Vec::new(),
+            token_file: None,
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
             log: LogConfig::default(),
         }
     }
@@ -91,6 +103,10 @@ pub struct DemoConfig {
     pub requests_per_second: f64,
     /// For how long; `None` until stopped.
     pub duration: Option<Duration>,
+    /// Where the token to send is.
+    pub token_file: Option<PathBuf>,
+    /// Where the authorities that the endpoint's certificate may be of are; those of the system without.
+    pub tls_ca: Option<PathBuf>,
     /// How to log.
     pub log: LogConfig,
 }

@@ -21,12 +21,12 @@ use longpole_proto::UnixNanos;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Uri;
 use tracing::{info, warn};
 
-use crate::DemoConfig;
 use crate::clock::Clock;
 use crate::otlp::client::Client;
+use crate::protection::{tls, tokens};
+use crate::{DemoConfig, ProtectionError};
 use batcher::Batchers;
 use shop::Shop;
 
@@ -41,10 +41,22 @@ const TICK: Duration = Duration::from_millis(200);
 const REQUESTS_PER_SECOND: f64 = 5.0;
 
 /// Sends the shop's traffic to `config.endpoint` for as long as it says, or until `stop`.
-pub async fn run(config: DemoConfig, clock: Clock, stop: CancellationToken) {
+///
+/// # Errors
+/// When the token to send, or whom to trust, cannot be read.
+pub async fn run(
+    config: DemoConfig,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), ProtectionError> {
+    let tls = tls::trusting(&config.endpoint, config.tls_ca.as_deref())?;
+    let mut client = Client::trusting(config.endpoint.clone(), tls);
+    if let Some(path) = &config.token_file {
+        client = client.with_authorization(tokens::authorization(path)?);
+    }
     info!(endpoint = %config.endpoint, "sending a small shop's traffic; Ctrl-C stops it");
     let traffic = Traffic {
-        client: Client::new(config.endpoint),
+        client,
         clock,
         requests_per_second: config.requests_per_second,
     };
@@ -55,12 +67,13 @@ pub async fn run(config: DemoConfig, clock: Clock, stop: CancellationToken) {
     if stop.run_until_cancelled(sent).await.is_some() {
         info!("all sent");
     }
+    Ok(())
 }
 
 /// Sends the shop's traffic to the server's own receiver until `stop`.
-pub(crate) async fn beside_server(endpoint: Uri, clock: Clock, stop: CancellationToken) {
+pub(crate) async fn beside_server(client: Client, clock: Clock, stop: CancellationToken) {
     let traffic = Traffic {
-        client: Client::new(endpoint),
+        client,
         clock,
         requests_per_second: REQUESTS_PER_SECOND,
     };

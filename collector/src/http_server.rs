@@ -6,8 +6,11 @@
 
 mod connections;
 mod quiet;
+mod tls;
+mod within;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +19,7 @@ use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +27,13 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use crate::protection::Reloaded;
+
+pub(crate) use connections::Peer;
 pub(crate) use connections::connections_max;
 use connections::{Connection, Connections};
 use quiet::Quiet;
+pub(crate) use within::Within;
 
 /// How long a client may take over a request's head; counted from the end of the last answer, so
 /// also how long a connection of HTTP/1.1 is kept without a request. SDKs send every 5 s.
@@ -54,19 +62,20 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 /// trying at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until stopped, then until every request has its answer. Of `connections_max` connections
+/// Serves until stopped, over `tls` when there is some, then until every request has its answer. Of `connections_max` connections
 /// the one that was quiet for longest makes room for the next.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     connections_max: usize,
+    tls: Option<Arc<Reloaded<ServerConfig>>>,
     stop: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
     let connections = Connections::new(connections_max);
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -80,14 +89,22 @@ pub(crate) async fn serve(
         let Some(connection) = stop.run_until_cancelled(connections.admit()).await else {
             break;
         };
+        let connection = connection.from(peer.ip());
         let (router, stop) = (router.clone(), stop.clone());
-        tasks.spawn(handle(
-            stream,
-            router,
-            connection,
-            stop,
-            Tracked(tasks.clone()),
-        ));
+        let tls = tls.as_ref().map(|tls| tls.get());
+        let tracked = Tracked(tasks.clone());
+        tasks.spawn(async move {
+            let Some(tls) = tls else {
+                return handle(stream, router, connection, stop, tracked).await;
+            };
+            let shaken = tokio::select! {
+                shaken = tls::handshake(stream, tls) => shaken,
+                () = connection.asked_to_leave(&stop) => None,
+            };
+            if let Some(stream) = shaken {
+                handle(stream, router, connection, stop, tracked).await;
+            }
+        });
     }
     drop(listener);
     tasks.close();
@@ -116,7 +133,7 @@ async fn handle(
 ) {
     let serve = service_fn(|mut request: http::Request<Incoming>| {
         let request_guard = connection.begin_request();
-        request.extensions_mut().insert(connection.bytes());
+        connection.mark(&mut request);
         let answer = router.clone().oneshot(request);
         async move {
             let answer = answer.await?;

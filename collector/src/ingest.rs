@@ -69,6 +69,12 @@ pub(crate) enum Refusal {
     /// It is gRPC, on the port that is for OTLP/HTTP.
     #[error("this port takes OTLP/HTTP; send OTLP/gRPC to {grpc_endpoint}")]
     NotHttp { grpc_endpoint: String },
+    /// It has no token, where one is needed.
+    #[error("a token is needed here; send it as the header authorization: Bearer TOKEN")]
+    NoToken,
+    /// It has another token.
+    #[error("the token is none of this server's for sending spans")]
+    WrongToken,
     /// Too much is on its way.
     #[error("more than {limit_bytes} bytes of requests are being worked on; try again in a second")]
     Busy { limit_bytes: u64 },

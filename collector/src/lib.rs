@@ -15,6 +15,7 @@ pub mod load;
 pub mod logging;
 mod metrics;
 pub mod otlp;
+mod protection;
 mod server;
 pub mod shutdown;
 #[cfg(test)]
@@ -26,10 +27,12 @@ use std::sync::Arc;
 
 use longpole_storage::{StorageError, StoreConfig};
 use longpole_ui::BasePathError;
+use protection::Protection;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, DemoConfig, Invocation, LogConfig, LogFormat, LogLevel};
 pub use listeners::{Addresses, BindError, Listeners};
+pub use protection::{ProtectionError, check};
 
 /// Why the server could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,9 @@ pub enum RunError {
     /// The base path is none.
     #[error(transparent)]
     BasePath(#[from] BasePathError),
+    /// A token file cannot be used.
+    #[error(transparent)]
+    Protection(#[from] ProtectionError),
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Open(#[source] StorageError),
@@ -70,6 +76,7 @@ pub async fn run(
     listeners: Listeners,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    let protection = Arc::new(Protection::load(&config)?);
     let store_config = StoreConfig {
         data_dir: config.data_dir.clone(),
         durability: config.durability,
@@ -84,6 +91,7 @@ pub async fn run(
     server::serve(
         &config,
         listeners,
+        protection,
         Arc::clone(&store),
         clock::system(),
         shutdown,

@@ -16,6 +16,8 @@ pub struct Listeners {
     pub http: TcpListener,
     /// Pages and query APIs.
     pub ui: TcpListener,
+    /// Whether they are to speak TLS.
+    pub is_tls: bool,
 }
 
 /// Why a port cannot be listened on.
@@ -51,6 +53,7 @@ impl Listeners {
             grpc: bind("otlp-grpc", config.otlp_grpc).await?,
             http: bind("otlp-http", config.otlp_http).await?,
             ui: bind("ui", config.ui).await?,
+            is_tls: config.tls_cert.is_some(),
         })
     }
 
@@ -63,6 +66,7 @@ impl Listeners {
             otlp_grpc: self.grpc.local_addr()?,
             otlp_http: self.http.local_addr()?,
             ui: self.ui.local_addr()?,
+            is_tls: self.is_tls,
         })
     }
 }
@@ -84,22 +88,24 @@ pub struct Addresses {
     pub otlp_http: SocketAddr,
     /// Pages and query APIs.
     pub ui: SocketAddr,
+    /// Whether they speak TLS.
+    pub is_tls: bool,
 }
 
 impl Addresses {
     /// The gRPC endpoint as applications are told it.
     pub fn grpc_endpoint(&self) -> String {
-        endpoint(self.otlp_grpc)
+        endpoint(self.otlp_grpc, self.is_tls)
     }
 
     /// The HTTP endpoint as applications are told it.
     pub fn http_endpoint(&self) -> String {
-        endpoint(self.otlp_http)
+        endpoint(self.otlp_http, self.is_tls)
     }
 
     /// The pages' address as a browser is told it, without a base path.
     pub fn ui_endpoint(&self) -> String {
-        endpoint(self.ui)
+        endpoint(self.ui, self.is_tls)
     }
 
     /// The flags of the ports that other machines can reach, with their addresses.
@@ -115,7 +121,7 @@ impl Addresses {
 }
 
 /// The URL of an address; one that stands for all of the machine's is reached by loopback.
-fn endpoint(mut address: SocketAddr) -> String {
+fn endpoint(mut address: SocketAddr, is_tls: bool) -> String {
     if address.ip().is_unspecified() {
         let loopback = if address.is_ipv4() {
             std::net::Ipv4Addr::LOCALHOST.into()
@@ -124,7 +130,8 @@ fn endpoint(mut address: SocketAddr) -> String {
         };
         address.set_ip(loopback);
     }
-    format!("http://{address}")
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 #[cfg(test)]
@@ -139,7 +146,7 @@ mod tests {
             ("[::]:80", "http://[::1]:80"),
             ("192.0.2.7:80", "http://192.0.2.7:80"),
         ] {
-            assert_eq!(endpoint(address.parse().expect("an address")), url);
+            assert_eq!(endpoint(address.parse().expect("an address"), false), url);
         }
     }
 

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Uri;
 
 use crate::config::LogConfig;
+use crate::protection::{tls, tokens};
 use report::{Report, Usage};
 use send::Feed;
 pub use sink::{Sink, receive};
@@ -34,6 +35,10 @@ use workload::Workload;
 pub struct LoadConfig {
     /// Where to send to.
     pub endpoint: Uri,
+    /// Where the token to send is.
+    pub token_file: Option<PathBuf>,
+    /// Where the authorities that the endpoint's certificate may be of are; those of the system without.
+    pub tls_ca: Option<PathBuf>,
     /// How to send.
     pub protocol: Protocol,
     /// How many spans, about: requests are never cut.
@@ -98,9 +103,20 @@ pub async fn run(
     };
     let before = config.server_pid.map(usage).transpose()?;
     let feed = Arc::new(Feed::new(Arc::clone(&workload), config.n_spans));
+    let authorization = config.token_file.as_deref().map(tokens::authorization);
+    let authorization = authorization.transpose()?;
+    let tls = tls::trusting(&config.endpoint, config.tls_ca.as_deref())?;
     let mut exporters = Vec::with_capacity(config.concurrency);
     for _ in 0..config.concurrency {
-        exporters.push(exporter::connect(&config.endpoint, config.protocol).await?);
+        exporters.push(
+            exporter::connect(
+                &config.endpoint,
+                config.protocol,
+                tls.clone(),
+                authorization.clone(),
+            )
+            .await?,
+        );
     }
     let begun = Instant::now();
     let mut workers = JoinSet::new();

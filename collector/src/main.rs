@@ -41,12 +41,13 @@ async fn run(invocation: Invocation) -> anyhow::Result<()> {
     longpole::shutdown::on_signals(shutdown.clone())?;
     match invocation {
         Invocation::Serve(config) => {
+            longpole::check(&config)?;
             let listeners = Listeners::bind(&config).await?;
             longpole::run(config, listeners, shutdown).await?;
             Ok(())
         }
         Invocation::Demo(config) => {
-            longpole::demo::run(config, longpole::clock::system(), shutdown).await;
+            longpole::demo::run(config, longpole::clock::system(), shutdown).await?;
             Ok(())
         }
         Invocation::Load(config) => {
@@ -55,7 +56,8 @@ async fn run(invocation: Invocation) -> anyhow::Result<()> {
             Ok(())
         }
         Invocation::Sink(config) => longpole::load::receive(config, shutdown).await,
-        Invocation::CheckConfig { text, .. } => {
+        Invocation::CheckConfig { config, text } => {
+            longpole::check(&config)?;
             write!(std::io::stdout(), "{text}")?;
             Ok(())
         }

@@ -16,6 +16,8 @@ async fn ids_are_stored(protocol: Protocol) {
     };
     let config = LoadConfig {
         endpoint: endpoint.parse().expect("a URL"),
+        token_file: None,
+        tls_ca: None,
         protocol,
         n_spans: 5_000,
         concurrency: 3,

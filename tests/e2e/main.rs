@@ -9,6 +9,7 @@ mod jaeger;
 mod limits;
 mod load;
 mod pages;
+mod protection;
 mod search;
 mod shapes;
 mod shutdown;

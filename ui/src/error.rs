@@ -14,6 +14,7 @@ use longpole_proto::{IdError, TraceId};
 use longpole_storage::StorageError;
 use serde_json::{Value, json};
 
+use crate::access::Denied;
 use crate::trace_view::SpanRef;
 
 /// Of a value that means nothing, how many characters are said back.
@@ -91,6 +92,15 @@ pub(crate) enum UiError {
     Query(QueryError),
     #[error("a single span is not given as protobuf")]
     SpanAsProtobuf,
+    #[error("{}", match .0 {
+        Denied::Missing => "a token is needed here",
+        Denied::Wrong => "the token is none of this server's for the pages and query APIs",
+    })]
+    Denied(Denied),
+    #[error("the request comes from a page of another site")]
+    OtherSite,
+    #[error("the form cannot be read")]
+    Form,
     #[error("the store cannot answer now")]
     Busy(#[source] StorageError),
     #[error("the store cannot be read")]
@@ -155,10 +165,14 @@ impl UiError {
                 StatusCode::NOT_FOUND
             }
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TraceId { .. } | Self::Span { .. } | Self::Parameters(_) | Self::Query(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::TraceId { .. }
+            | Self::Span { .. }
+            | Self::Parameters(_)
+            | Self::Query(_)
+            | Self::Form => StatusCode::BAD_REQUEST,
             Self::SpanAsProtobuf => StatusCode::NOT_ACCEPTABLE,
+            Self::Denied(_) => StatusCode::UNAUTHORIZED,
+            Self::OtherSite => StatusCode::FORBIDDEN,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -178,6 +192,9 @@ impl UiError {
             Self::Parameters(_) => "invalid_parameter",
             Self::Query(_) => "invalid_query",
             Self::SpanAsProtobuf => "not_acceptable",
+            Self::Denied(_) => "unauthenticated",
+            Self::OtherSite => "other_site",
+            Self::Form => "invalid_form",
             Self::Busy(_) => "unavailable",
             Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => "internal",
         }
@@ -216,6 +233,13 @@ impl UiError {
             Self::Parameters(_) => "Correct the value or leave the parameter out.",
             Self::Query(_) => "Correct the query, or ask for less at once.",
             Self::SpanAsProtobuf => "Ask for JSON, or for the whole trace.",
+            Self::Denied(_) => {
+                "Send a token of the token file as the header Authorization: Bearer TOKEN."
+            }
+            Self::OtherSite => {
+                "Send a token as the header Authorization: Bearer TOKEN, or use the form on this server's page."
+            }
+            Self::Form => "Go back to the form and try again.",
             Self::Busy(_) => "Try again in a moment.",
             Self::Store(_) | Self::Damaged { .. } => {
                 "The log says why. What was acknowledged stays on disk; other traces may be readable."
@@ -279,6 +303,19 @@ impl IntoResponse for UiError {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        let challenge = match self {
+            Self::Denied(Denied::Missing) => Some("Bearer"),
+            // As RFC 6750 has it.
+            Self::Denied(Denied::Wrong) => Some("Bearer error=\"invalid_token\""),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            let headers = response.headers_mut();
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
         }
         response.extensions_mut().insert(Carried(Arc::new(self)));
         response

@@ -1,6 +1,7 @@
 //! What requests carry, taken out so that what is wrong gets an answer that helps.
 
 use axum::extract::{FromRequestParts, Query, RawPathParams};
+use http::Uri;
 use http::request::Parts;
 use longpole_proto::TraceId;
 
@@ -91,6 +92,23 @@ impl Pairs {
             None => Ok(self.0),
         }
     }
+}
+
+impl Pairs {
+    /// Those of a request that was taken apart.
+    pub(crate) async fn of(parts: &mut Parts) -> Result<Self, UiError> {
+        Self::from_request_parts(parts, &()).await
+    }
+}
+
+/// What a form that was filled in says; `None` when it is none.
+pub(crate) fn form_pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
+    // A form's body is written as a query is.
+    let uri = Uri::builder()
+        .path_and_query([b"/?", body].concat())
+        .build()
+        .ok()?;
+    Query::try_from_uri(&uri).ok().map(|Query(pairs)| pairs)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Pairs {

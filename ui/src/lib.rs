@@ -4,6 +4,7 @@
 //! works without JavaScript, and every URL is made in [`urls`].
 
 mod absence;
+mod access;
 mod api;
 mod assets;
 mod concern;
@@ -30,12 +31,13 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use longpole_proto::UnixNanos;
 use longpole_storage::Store;
 use tower_http::compression::CompressionLayer;
 
+pub use access::{Access, Credential, Denied, LoginError};
 pub use urls::{BasePathError, Urls};
 
 use error::{Carried, UiError};
@@ -54,6 +56,8 @@ pub struct ReceiverStatus {
     pub spans_accepted: u64,
     /// How many spans were refused since the start.
     pub spans_refused: u64,
+    /// Whether spans are taken only with a token.
+    pub needs_token: bool,
     /// Why the newest refused request or span was refused, with its time.
     pub last_refusal: Option<(UnixNanos, String)>,
 }
@@ -69,6 +73,8 @@ pub struct UiState {
     pub clock: Arc<dyn Fn() -> UnixNanos + Send + Sync>,
     /// How the receivers do.
     pub receivers: Arc<dyn Fn() -> ReceiverStatus + Send + Sync>,
+    /// Who is let in; everybody when there is none.
+    pub access: Option<Arc<dyn Access>>,
 }
 
 /// The pages and query APIs, with a fallback that answers for every other path.
@@ -100,6 +106,14 @@ pub fn router(state: UiState) -> Router {
         .route(&urls.route(route::API_VALUES), get(api::names::values))
         .route(&urls.route(route::API_STATUS), get(api::status::status))
         .route(&urls.route(route::JAEGER_TRACE), get(api::trace::jaeger));
+    if site.state.access.is_some() {
+        router = router
+            .route(
+                &urls.route(route::LOGIN),
+                get(pages::login::page).post(pages::login::log_in),
+            )
+            .route(&urls.route(route::LOGOUT), post(pages::login::log_out));
+    }
     if let Some(base) = urls.bare_base() {
         let home = urls.search();
         router = router.route(base, get(move || async move { Redirect::permanent(&home) }));
@@ -107,6 +121,7 @@ pub fn router(state: UiState) -> Router {
     router
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(site.clone(), access::guard))
         .layer(from_fn_with_state(site.clone(), finish))
         .layer(CompressionLayer::new())
         .with_state(site)
@@ -128,13 +143,20 @@ async fn wrong_method(method: Method, uri: Uri) -> UiError {
 /// Gives errors the shape their path asks for, and every answer the headers that keep what spans
 /// carry from doing anything.
 async fn finish(State(site): State<Site>, request: Request, next: Next) -> Response {
-    const HEADERS: [(HeaderName, &str); 3] = [
+    const HEADERS: [(HeaderName, &str); 5] = [
         (
             header::CONTENT_SECURITY_POLICY,
             "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
              frame-ancestors 'none'; form-action 'self'",
         ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // For browsers that do not know frame-ancestors.
+        (header::X_FRAME_OPTIONS, "DENY"),
+        // Other sites' pages cannot embed what is here either.
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
         (header::REFERRER_POLICY, "same-origin"),
     ];
     let uri = request.uri().clone();
@@ -142,7 +164,7 @@ async fn finish(State(site): State<Site>, request: Request, next: Next) -> Respo
     if let Some(Carried(error)) = response.extensions_mut().remove::<Carried>() {
         let (bare, _) = response.into_parts();
         response = pages::message::render(&site, &uri, &error);
-        // What the status came with: Allow, Retry-After.
+        // What the status came with: Allow, Retry-After, WWW-Authenticate, Cache-Control.
         for (name, value) in &bare.headers {
             if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
                 response.headers_mut().insert(name, value.clone());

@@ -79,7 +79,7 @@ impl Site {
         let health = self.state.store.health().ok();
         Frame {
             notice: health.as_ref().and_then(concern::notice),
-            ..Frame::new(self.urls(), title)
+            ..Frame::new(self, title)
         }
     }
 
@@ -110,15 +110,26 @@ pub(crate) struct Frame<'a> {
     pub(crate) id: String,
     /// What needs attention.
     pub(crate) notice: Option<String>,
+    /// Whether there is a session to end.
+    pub(crate) has_logout: bool,
 }
 
 impl<'a> Frame<'a> {
-    pub(crate) fn new(urls: &'a Urls, title: impl Into<String>) -> Self {
+    pub(crate) fn new(site: &'a Site, title: impl Into<String>) -> Self {
         Self {
-            urls,
+            has_logout: site.state.access.is_some(),
+            ..Self::bare(site, title)
+        }
+    }
+
+    /// For who is not logged in.
+    pub(crate) fn bare(site: &'a Site, title: impl Into<String>) -> Self {
+        Self {
+            urls: site.urls(),
             title: title.into(),
             id: String::new(),
             notice: None,
+            has_logout: false,
         }
     }
 

@@ -24,7 +24,7 @@ use scraper::{Html, Selector};
 use tokio::sync::{Mutex, mpsc};
 use tower::ServiceExt as _;
 
-use crate::{ReceiverStatus, UiState, Urls, router};
+use crate::{Access, ReceiverStatus, UiState, Urls, router};
 
 /// When tests ask: a minute after test traces begin.
 pub(crate) const NOW: UnixNanos = UnixNanos(START.0 + 60_000_000_000);
@@ -317,6 +317,15 @@ pub(crate) fn site_at(base: &str, store: FakeStore) -> Router {
 
 /// The pages over any store, mounted at a base path.
 pub(crate) fn site_over(base: &str, store: Arc<dyn Store>) -> Router {
+    site_with(base, store, None)
+}
+
+/// The pages over any store, mounted at a base path, for who is let in.
+pub(crate) fn site_with(
+    base: &str,
+    store: Arc<dyn Store>,
+    access: Option<Arc<dyn Access>>,
+) -> Router {
     router(UiState {
         store,
         urls: Urls::new(base).expect("a base path"),
@@ -326,8 +335,10 @@ pub(crate) fn site_over(base: &str, store: Arc<dyn Store>) -> Router {
             http_endpoint: "http://127.0.0.1:4318".to_owned(),
             spans_accepted: 0,
             spans_refused: 2,
+            needs_token: false,
             last_refusal: Some((START, "2 spans refused: <b>invalid</b> trace ID".to_owned())),
         }),
+        access,
     })
 }
 
@@ -406,6 +417,11 @@ pub(crate) async fn ask(
         .oneshot(request)
         .await
         .expect("routers do not fail");
+    reply(response).await
+}
+
+/// A whole answer.
+pub(crate) async fn reply(response: axum::response::Response) -> Reply {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     Reply {

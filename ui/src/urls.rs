@@ -23,6 +23,8 @@ pub(crate) mod route {
     pub(crate) const TRACE: &str = "/trace/{trace_id}";
     pub(crate) const SPAN: &str = "/trace/{trace_id}/span/{span}";
     pub(crate) const STATUS: &str = "/status";
+    pub(crate) const LOGIN: &str = "/login";
+    pub(crate) const LOGOUT: &str = "/logout";
     pub(crate) const ASSET: &str = "/assets/{version}/{name}";
     pub(crate) const API_SEARCH: &str = "/api/v1/search";
     pub(crate) const API_TRACE: &str = "/api/v1/traces/{trace_id}";
@@ -163,6 +165,57 @@ impl Urls {
     /// The status page.
     pub(crate) fn status(&self) -> String {
         self.route(route::STATUS)
+    }
+
+    /// The login page.
+    pub(crate) fn login(&self) -> String {
+        self.route(route::LOGIN)
+    }
+
+    /// The login page, which leads to `next` then.
+    pub(crate) fn login_for(&self, next: &str) -> String {
+        if next == self.search() {
+            return self.login();
+        }
+        with_query(self.login(), &[("next", next.to_owned())])
+    }
+
+    /// Where a session is ended.
+    pub(crate) fn logout(&self) -> String {
+        self.route(route::LOGOUT)
+    }
+
+    /// Whether a path is answered to who is not logged in: the login itself, and what it is drawn with.
+    pub(crate) fn is_open(&self, path: &str) -> bool {
+        path == self.login() || path == self.logout() || self.is_asset(path)
+    }
+
+    /// Whether a path is an embedded file's.
+    pub(crate) fn is_asset(&self, path: &str) -> bool {
+        self.below(path)
+            .is_some_and(|path| path.starts_with("/assets/"))
+    }
+
+    /// Whether a text that anybody may have written is the path of a page of ours, with or without a
+    /// query, so that a browser that is sent there stays here.
+    pub(crate) fn is_page(&self, text: &str) -> bool {
+        let path = text.split(['?', '#']).next().unwrap_or_default();
+        // Browsers drop tabs and line ends and read \ as /; // begins another host's name; %2e is a dot.
+        let is_plain = text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            && !path.contains("//")
+            && !path.contains('%')
+            && !path.split('/').any(|part| part == "." || part == "..");
+        is_plain
+            && self.below(path).is_some_and(|path| path.starts_with('/'))
+            && !self.is_open(path)
+            && self.error_shape(path) == ErrorShape::Page
+    }
+
+    /// What of a path is below the base path.
+    fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(self.base.as_str())
     }
 
     /// The status as JSON.

@@ -109,6 +109,40 @@ pub(super) struct ServeArgs {
     /// any; may be given several times
     #[arg(long = "cors-origin", value_name = "ORIGIN", env = "LONGPOLE_CORS_ORIGIN", hide_env_values = true, value_delimiter = ',', value_parser = value::cors_origin)]
     cors_origins: Vec<HeaderValue>,
+    /// Ask everybody for a token of this file, which has one a line: ingest: before it makes it good for
+    /// sending spans only, ui: for pages, query APIs and metrics only
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LONGPOLE_TOKEN_FILE",
+        hide_env_values = true
+    )]
+    token_file: Option<PathBuf>,
+    /// Speak TLS on all ports with the certificates of this file (PEM, the server's own first); needs
+    /// --tls-key
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LONGPOLE_TLS_CERT",
+        hide_env_values = true
+    )]
+    tls_cert: Option<PathBuf>,
+    /// The key of --tls-cert (PEM, without a password)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LONGPOLE_TLS_KEY",
+        hide_env_values = true
+    )]
+    tls_key: Option<PathBuf>,
+    /// Ask everybody for a certificate of an authority in this file (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LONGPOLE_TLS_CLIENT_CA",
+        hide_env_values = true
+    )]
+    tls_client_ca: Option<PathBuf>,
     /// Also send a small shop's traffic to itself
     #[arg(long, env = "LONGPOLE_DEMO", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new())]
     demo: bool,
@@ -128,6 +162,8 @@ struct DemoArgs {
     #[arg(long, value_name = "DURATION", env = "LONGPOLE_DURATION", hide_env_values = true, value_parser = value::duration)]
     duration: Option<Duration>,
     #[command(flatten)]
+    sender: SenderArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -136,6 +172,8 @@ struct LoadArgs {
     /// The OTLP endpoint to send to
     #[arg(long, value_name = "URL", env = "LONGPOLE_ENDPOINT", hide_env_values = true, default_value = "http://127.0.0.1:4317", value_parser = value::endpoint)]
     endpoint: Uri,
+    #[command(flatten)]
+    sender: SenderArgs,
     /// How to send, or to receive with --sink
     #[arg(
         long,
@@ -189,6 +227,27 @@ struct LoadArgs {
     listen: SocketAddr,
     #[command(flatten)]
     log: LogArgs,
+}
+
+/// What those who send need where there are tokens or TLS.
+#[derive(Debug, Args)]
+struct SenderArgs {
+    /// Send the first token of this file that is for sending spans
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LONGPOLE_TOKEN_FILE",
+        hide_env_values = true
+    )]
+    token_file: Option<PathBuf>,
+    /// Trust the authorities of this file (PEM) rather than the system's, where the endpoint is https
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LONGPOLE_TLS_CA",
+        hide_env_values = true
+    )]
+    tls_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -257,6 +316,10 @@ impl From<ServeArgs> for Config {
             memory_limit_bytes: args.memory_limit,
             max_request_bytes: args.max_request_bytes,
             cors_origins: args.cors_origins,
+            token_file: args.token_file,
+            tls_cert: args.tls_cert,
+            tls_key: args.tls_key,
+            tls_client_ca: args.tls_client_ca,
             log: args.log.into(),
         }
     }
@@ -268,6 +331,8 @@ impl From<DemoArgs> for DemoConfig {
             endpoint: args.endpoint,
             requests_per_second: args.rate,
             duration: args.duration,
+            token_file: args.sender.token_file,
+            tls_ca: args.sender.tls_ca,
             log: args.log.into(),
         }
     }
@@ -287,6 +352,8 @@ impl From<LoadArgs> for Invocation {
         }
         Self::Load(LoadConfig {
             endpoint: args.endpoint,
+            token_file: args.sender.token_file,
+            tls_ca: args.sender.tls_ca,
             protocol,
             n_spans: args.spans,
             concurrency: args.concurrency,

@@ -176,7 +176,7 @@ fn a_wrong_value_is_refused_with_what_is_expected() {
             "expected a URL such as http://127.0.0.1:4317",
         ),
         (
-            &["demo", "--endpoint", "https://a:1"],
+            &["demo", "--endpoint", "ftp://a:1"],
             "expected a URL such as http://127.0.0.1:4317",
         ),
     ];

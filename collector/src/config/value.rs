@@ -106,7 +106,7 @@ pub(super) fn endpoint(text: &str) -> Result<Uri, String> {
     let uri = text
         .parse::<Uri>()
         .ok()
-        .filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+        .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
     uri.ok_or_else(|| "expected a URL such as http://127.0.0.1:4317".to_owned())
 }
 

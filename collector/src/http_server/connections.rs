@@ -1,6 +1,7 @@
 //! One listener's connections: no more than so many, and who makes room for the next.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,6 +104,7 @@ impl Connections {
         Connection {
             state,
             number,
+            peer: None,
             open: Arc::clone(&self.open),
             _permit: permit,
         }
@@ -138,18 +140,33 @@ impl State {
     }
 }
 
+/// The address that a request's connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// A connection's place; free when dropped.
 pub(super) struct Connection {
     state: Arc<State>,
     number: u64,
+    peer: Option<Peer>,
     open: Arc<Mutex<Open>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// Its bytes on their way, for the receivers.
-    pub(super) fn bytes(&self) -> ConnectionBytes {
-        self.state.bytes.clone()
+    /// The same connection, of a client at an address.
+    pub(super) fn from(mut self, peer: IpAddr) -> Self {
+        self.peer = Some(Peer(peer));
+        self
+    }
+
+    /// Tells a request's handlers its connection's bytes on their way, and who sends it.
+    pub(super) fn mark<B>(&self, request: &mut http::Request<B>) {
+        let extensions = request.extensions_mut();
+        extensions.insert(self.state.bytes.clone());
+        if let Some(peer) = self.peer {
+            extensions.insert(peer);
+        }
     }
 
     /// Counts a request until what is returned is dropped.

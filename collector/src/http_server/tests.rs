@@ -230,7 +230,7 @@ async fn listen(connections_max: usize) -> (std::net::SocketAddr, CancellationTo
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
-    tokio::spawn(serve(listener, echo(), connections_max, stop.clone()));
+    tokio::spawn(serve(listener, echo(), connections_max, None, stop.clone()));
     (address, stop)
 }
 

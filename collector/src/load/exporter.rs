@@ -1,15 +1,19 @@
 //! Connections that send requests as the bytes they are.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use http::header::CONTENT_TYPE;
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
+use rustls::ClientConfig;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::Protocol;
@@ -25,59 +29,100 @@ const HTTP_PATH: &str = "/v1/traces";
 const QUOTED_BYTES_MAX: usize = 200;
 
 /// A connection over either transport.
-pub(super) enum Connection {
+pub(super) struct Connection {
+    transport: Transport,
+    /// Sent along, when the server asks for it.
+    authorization: Option<HeaderValue>,
+}
+
+enum Transport {
     Grpc(Box<tonic::client::Grpc<Channel>>),
     Http {
-        client: Box<Client<HttpConnector, Full<Bytes>>>,
+        client: Box<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
         url: Uri,
     },
 }
 
 /// Opens a connection to an endpoint.
-pub(super) async fn connect(endpoint: &Uri, protocol: Protocol) -> anyhow::Result<Connection> {
+pub(super) async fn connect(
+    endpoint: &Uri,
+    protocol: Protocol,
+    tls: ClientConfig,
+    authorization: Option<HeaderValue>,
+) -> anyhow::Result<Connection> {
+    Ok(Connection {
+        transport: open(endpoint, protocol, tls).await?,
+        authorization,
+    })
+}
+
+async fn open(endpoint: &Uri, protocol: Protocol, tls: ClientConfig) -> anyhow::Result<Transport> {
     use anyhow::Context as _;
     match protocol {
         Protocol::Grpc => {
             let channel = Endpoint::from(endpoint.clone())
-                .tcp_nodelay(true)
-                .connect()
+                .connect_with_connector(connector(tls, protocol))
                 .await
                 .with_context(|| format!("cannot connect to {endpoint}"))?;
-            Ok(Connection::Grpc(Box::new(tonic::client::Grpc::new(
-                channel,
-            ))))
+            Ok(Transport::Grpc(Box::new(tonic::client::Grpc::new(channel))))
         }
         Protocol::Http => {
             let mut parts = endpoint.clone().into_parts();
             parts.path_and_query = Some(HTTP_PATH.parse().expect("a path"));
             let url = Uri::from_parts(parts)
                 .with_context(|| format!("{endpoint} is no URL to send to"))?;
-            let mut connector = HttpConnector::new();
-            connector.set_nodelay(true);
-            Ok(Connection::Http {
-                client: Box::new(Client::builder(TokioExecutor::new()).build(connector)),
+            Ok(Transport::Http {
+                client: Box::new(
+                    Client::builder(TokioExecutor::new()).build(connector(tls, protocol)),
+                ),
                 url,
             })
         }
     }
 }
 
+/// Connects with TLS where the URL is https.
+fn connector(tls: ClientConfig, protocol: Protocol) -> HttpsConnector<HttpConnector> {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http();
+    match protocol {
+        Protocol::Grpc => builder.enable_http2().wrap_connector(tcp),
+        Protocol::Http => builder.enable_http1().wrap_connector(tcp),
+    }
+}
+
 impl Exporter for Connection {
     async fn export(&mut self, request: Bytes) -> Result<Answer, String> {
-        let response = match self {
-            Self::Grpc(grpc) => {
+        let response = match &mut self.transport {
+            Transport::Grpc(grpc) => {
                 grpc.ready().await.map_err(|error| error.to_string())?;
                 let path = http::uri::PathAndQuery::from_static(GRPC_PATH);
-                grpc.unary(tonic::Request::new(request), path, Raw)
+                let mut request = tonic::Request::new(request);
+                let mut headers = http::HeaderMap::new();
+                headers.extend(
+                    self.authorization
+                        .clone()
+                        .map(|value| (AUTHORIZATION, value)),
+                );
+                *request.metadata_mut() = MetadataMap::from_headers(headers);
+                grpc.unary(request, path, Raw)
                     .await
                     .map_err(|status| format!("{:?}: {}", status.code(), status.message()))?
                     .into_inner()
             }
-            Self::Http { client, url } => {
-                let request = http::Request::post(url.clone())
+            Transport::Http { client, url } => {
+                let mut request = http::Request::post(url.clone())
                     .header(CONTENT_TYPE, "application/x-protobuf")
                     .body(Full::new(request))
                     .expect("a request of checked parts");
+                let authorization = self.authorization.clone();
+                request
+                    .headers_mut()
+                    .extend(authorization.map(|value| (AUTHORIZATION, value)));
                 let response = client
                     .request(request)
                     .await

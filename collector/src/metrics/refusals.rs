@@ -56,3 +56,55 @@ impl Refusals {
         self.0.lock().last.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    use longpole_proto::testing::START;
+    use tracing_subscriber::fmt;
+
+    use super::*;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_sent_makes_no_log_line_of_its_own() {
+        let hostile = "x\r\nERROR longpole: pwned\n\u{1b}[2J\u{1b}]0;pwned\u{7}\0\u{202e}\u{2028}";
+        for is_json in [false, true] {
+            let log = Log::default();
+            let writer = {
+                let log = log.clone();
+                move || log.clone()
+            };
+            let builder = fmt().with_writer(writer).with_ansi(false);
+            let note = || {
+                let refusals = Refusals::default();
+                refusals.note(Transport::HttpJson, "undecodable", hostile, START);
+            };
+            if is_json {
+                tracing::subscriber::with_default(builder.json().finish(), note);
+            } else {
+                tracing::subscriber::with_default(builder.finish(), note);
+            }
+            let text = String::from_utf8(log.0.lock().clone()).expect("UTF-8");
+            assert!(text.contains("pwned"), "{text:?}");
+            let line = text.strip_suffix('\n').expect("a line");
+            let is_inert = |char: char| !char.is_control() && !"\u{202e}\u{2028}".contains(char);
+            assert!(line.chars().all(is_inert), "{text:?}");
+        }
+    }
+}

@@ -1,15 +1,24 @@
 //! Sends export requests over OTLP/gRPC, as an SDK's exporter does.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest,
 };
+use rustls::ClientConfig;
 use tonic::codec::CompressionEncoding;
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
+use tower::service_fn;
 
+use crate::http_server::Within;
 use crate::otlp::reply::RetryInfo;
 
 /// How long one try may take.
@@ -28,18 +37,61 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Client {
     service: TraceServiceClient<Channel>,
+    /// Sent along, when the server asks for it.
+    headers: HeaderMap,
 }
 
 impl Client {
-    /// A client for `endpoint`, which is connected to when there is something to send.
+    /// A client for `endpoint`, without TLS, which is connected to when there is something to send.
     pub fn new(endpoint: Uri) -> Self {
-        let channel = Endpoint::from(endpoint)
+        Self::over(
+            Endpoint::from(endpoint)
+                .timeout(TRY_DEADLINE)
+                .connect_lazy(),
+        )
+    }
+
+    /// A client for `endpoint` that speaks TLS where it is https, and trusts whom `tls` trusts.
+    pub(crate) fn trusting(endpoint: Uri, tls: ClientConfig) -> Self {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http2()
+            .build();
+        Self::over(
+            Endpoint::from(endpoint)
+                .timeout(TRY_DEADLINE)
+                .connect_with_connector_lazy(connector),
+        )
+    }
+
+    /// A client of a server in this process.
+    pub(crate) fn within(server: Within) -> Self {
+        let connect = service_fn(move |_: Uri| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(TokioIo::new(server.connect().await)) }
+        });
+        let channel = Endpoint::from_static("http://localhost")
             .timeout(TRY_DEADLINE)
-            .connect_lazy();
+            .connect_with_connector_lazy(connect);
+        Self::over(channel)
+    }
+
+    fn over(channel: Channel) -> Self {
         let service = TraceServiceClient::new(channel)
             .send_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Gzip);
-        Self { service }
+        Self {
+            service,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// The same client, which sends this as `authorization`.
+    #[must_use]
+    pub fn with_authorization(mut self, value: HeaderValue) -> Self {
+        self.headers.insert(AUTHORIZATION, value);
+        self
     }
 
     /// Sends a request, again when that may help; returns what the server refused of it.
@@ -53,7 +105,9 @@ impl Client {
     ) -> Result<Option<ExportTracePartialSuccess>, Status> {
         let mut n_tries = 1;
         loop {
-            let status = match self.service.clone().export(request.clone()).await {
+            let mut request = Request::new(request.clone());
+            *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
+            let status = match self.service.clone().export(request).await {
                 Ok(response) => return Ok(response.into_inner().partial_success),
                 Err(status) => status,
             };

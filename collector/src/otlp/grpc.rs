@@ -20,6 +20,7 @@ use crate::ingest::{Body, ConnectionBytes, Encoding, Format, Ingest, Refusal, Ta
 use crate::metrics::Transport;
 use crate::otlp::http::{quote, refuse as refuse_http};
 use crate::otlp::reply;
+use crate::protection::Guard;
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -44,11 +45,12 @@ static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 static GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The receiver's services; who speaks OTLP/HTTP is sent to `http_endpoint`.
-pub(crate) fn router(ingest: Arc<Ingest>, http_endpoint: &str) -> Router {
+/// The receiver's services, for whom `guard` lets in; who speaks OTLP/HTTP is sent to `http_endpoint`.
+pub(crate) fn router(ingest: Arc<Ingest>, http_endpoint: &str, guard: Guard) -> Router {
     let receiver = Receiver {
         ingest,
         http_endpoint: http_endpoint.into(),
+        guard,
     };
     Router::new().fallback(receive).with_state(receiver)
 }
@@ -57,12 +59,14 @@ pub(crate) fn router(ingest: Arc<Ingest>, http_endpoint: &str) -> Router {
 struct Receiver {
     ingest: Arc<Ingest>,
     http_endpoint: Arc<str>,
+    guard: Guard,
 }
 
 async fn receive(State(receiver): State<Receiver>, request: Request) -> Response {
     let Receiver {
         ingest,
         http_endpoint,
+        guard,
     } = receiver;
     let (parts, body) = request.into_parts();
     if !is_grpc(&parts.headers) {
@@ -71,6 +75,9 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
         ingest.refused(Transport::Grpc, &refusal);
         let format = Format::of(&parts.headers).unwrap_or(Format::Json);
         return refuse_http(&refusal, format);
+    }
+    if let Err(denied) = guard.admit(&parts.headers) {
+        return refuse(&ingest, &denied.into());
     }
     match export(&ingest, parts, body).await {
         Ok(taken) => success(&taken),

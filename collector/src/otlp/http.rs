@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::Body as AxumBody;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
@@ -24,6 +24,7 @@ use crate::ingest::{Body, ConnectionBytes, Encoding, Format, Ingest, Refusal, Ta
 use crate::metrics::Transport;
 use crate::otlp::body::Reader;
 use crate::otlp::{grpc, reply};
+use crate::protection::Guard;
 
 /// How much of a refused body is read and dropped, so that a client that writes before it reads
 /// gets the refusal rather than a reset connection.
@@ -34,15 +35,17 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 const QUOTE_CHARS_MAX: usize = 100;
 
 /// The receiver's paths. Who speaks gRPC is sent to `grpc_endpoint`; browsers may send from pages of
-/// `cors_origins`.
+/// `cors_origins`, and whoever `guard` lets in.
 pub(crate) fn router(
     ingest: Arc<Ingest>,
     grpc_endpoint: &str,
     cors_origins: &[HeaderValue],
+    guard: Guard,
 ) -> Router {
     let receiver = Receiver {
         ingest,
         grpc_endpoint: grpc_endpoint.into(),
+        guard,
     };
     let router = Router::new().fallback(receive).with_state(receiver);
     match cors::layer(cors_origins) {
@@ -55,6 +58,7 @@ pub(crate) fn router(
 struct Receiver {
     ingest: Arc<Ingest>,
     grpc_endpoint: Arc<str>,
+    guard: Guard,
 }
 
 impl Format {
@@ -96,6 +100,7 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     let Receiver {
         ingest,
         grpc_endpoint,
+        guard,
     } = receiver;
     let (parts, mut body) = request.into_parts();
     if grpc::is_grpc(&parts.headers) {
@@ -104,7 +109,11 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     }
     // Whoever says nothing we know is most likely a person.
     let format = Format::of(&parts.headers).unwrap_or(Format::Json);
-    match export(&ingest, &parts, &mut body).await {
+    let taken = match guard.admit(&parts.headers) {
+        Ok(()) => export(&ingest, &parts, &mut body).await,
+        Err(denied) => Err(denied.into()),
+    };
+    match taken {
         Ok(taken) => success(&taken, format),
         Err(refusal) => {
             ingest.refused(format.transport(), &refusal);
@@ -209,6 +218,17 @@ pub(crate) fn refuse(refusal: &Refusal, format: Format) -> Response {
         response
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+    }
+    let challenge = match refusal {
+        Refusal::NoToken => Some("Bearer"),
+        // As RFC 6750 has it.
+        Refusal::WrongToken => Some("Bearer error=\"invalid_token\""),
+        _ => None,
+    };
+    if let Some(challenge) = challenge {
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     if let Refusal::Method(_) = refusal {
         response

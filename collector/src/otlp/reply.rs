@@ -37,6 +37,14 @@ pub(crate) struct Reply {
 
 /// The protocols' words for a refusal.
 pub(crate) fn reply(refusal: &Refusal) -> Reply {
+    let later = |reason| {
+        let http = StatusCode::SERVICE_UNAVAILABLE;
+        (Code::Unavailable, http, Some(RETRY_AFTER), reason)
+    };
+    let unknown = |reason| {
+        let http = StatusCode::UNAUTHORIZED;
+        (Code::Unauthenticated, http, None, reason)
+    };
     let (code, http, retry_after, reason) = match refusal {
         Refusal::Undecodable(_) => (
             Code::InvalidArgument,
@@ -87,12 +95,9 @@ pub(crate) fn reply(refusal: &Refusal) -> Reply {
             None,
             "method",
         ),
-        Refusal::Busy { .. } => (
-            Code::Unavailable,
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(RETRY_AFTER),
-            "busy",
-        ),
+        Refusal::NoToken => unknown("no_token"),
+        Refusal::WrongToken => unknown("wrong_token"),
+        Refusal::Busy { .. } => later("busy"),
         // Retryable because of its delay; others have room.
         Refusal::TooMuchAtOnce { .. } => (
             Code::ResourceExhausted,
@@ -101,37 +106,12 @@ pub(crate) fn reply(refusal: &Refusal) -> Reply {
             "too_much_at_once",
         ),
         // 408 would say it better, but clients drop what it answers.
-        Refusal::SlowBody { .. } => (
-            Code::Unavailable,
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(RETRY_AFTER),
-            "slow_body",
-        ),
-        Refusal::Slow { .. } => (
-            Code::Unavailable,
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(RETRY_AFTER),
-            "slow",
-        ),
+        Refusal::SlowBody { .. } => later("slow_body"),
+        Refusal::Slow { .. } => later("slow"),
         // The spans are still with the client: whatever ails the store, they must come again.
-        Refusal::Store(_) => (
-            Code::Unavailable,
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(RETRY_AFTER),
-            "store",
-        ),
-        Refusal::DiskFull { .. } => (
-            Code::Unavailable,
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(RETRY_AFTER),
-            "disk_full",
-        ),
-        Refusal::Closing => (
-            Code::Unavailable,
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(RETRY_AFTER),
-            "closing",
-        ),
+        Refusal::Store(_) => later("store"),
+        Refusal::DiskFull { .. } => later("disk_full"),
+        Refusal::Closing => later("closing"),
     };
     Reply {
         code,

@@ -26,12 +26,16 @@ impl Running {
         change(&mut config);
         let listeners = Listeners::bind(&config).await.expect("free ports");
         let addresses = listeners.addresses().expect("addresses");
+        let protection = Arc::new(Protection::load(&config).expect("good files"));
         let store = FakeStore::new(mood);
         let stop = CancellationToken::new();
         let server = tokio::spawn({
             let store: Arc<dyn Store> = Arc::clone(&store) as _;
             let stop = stop.clone();
-            async move { serve(&config, listeners, store, crate::clock::system(), stop).await }
+            async move {
+                let clock = crate::clock::system();
+                serve(&config, listeners, protection, store, clock, stop).await
+            }
         });
         Self {
             store,
@@ -204,7 +208,22 @@ fn only_addresses_beyond_loopback_are_warned_of() {
         otlp_grpc: at("0.0.0.0:1"),
         otlp_http: at("127.0.0.1:2"),
         ui: at("[::]:3"),
+        is_tls: false,
     };
     let exposed: Vec<_> = addresses.exposed().map(|(flag, _)| flag).collect();
     assert_eq!(exposed, ["otlp-grpc", "ui"]);
+}
+
+#[test]
+fn the_warning_says_what_is_missing() {
+    let says = |flag, has_tokens, has_tls| exposure(flag, has_tokens, has_tls).unwrap_or_default();
+    assert_eq!(exposure("ui", true, true), None);
+    for (flag, may) in [("ui", "read all traces"), ("otlp-grpc", "send spans")] {
+        let both = says(flag, false, false);
+        assert!(both.contains(may) && both.contains("without TLS"), "{both}");
+        let token = says(flag, false, true);
+        assert!(token.contains(may) && !token.contains("TLS"), "{token}");
+        let tls = says(flag, true, false);
+        assert!(!tls.contains(may) && tls.contains("without TLS"), "{tls}");
+    }
 }

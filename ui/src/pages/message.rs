@@ -35,6 +35,9 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
         UiError::Query(_) => "The query cannot be used",
         UiError::SpanAsProtobuf => "Not in this format",
         UiError::Busy(_) => "The store is busy",
+        UiError::Denied(_) => "A token is needed",
+        UiError::OtherSite => "Only this server's own pages may do that",
+        UiError::Form => "The form cannot be read",
         UiError::Store(_) | UiError::Damaged { .. } => "The store cannot be read",
         UiError::Page(_) => "The page could not be made",
     };
@@ -42,7 +45,7 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
         error,
         UiError::NoTrace { .. } | UiError::NoSpan { .. } | UiError::Busy(_)
     );
-    let mut frame = Frame::new(site.urls(), heading);
+    let mut frame = Frame::new(site, heading);
     if let UiError::TraceId { text, .. } = error {
         frame.id.clone_from(text);
     }

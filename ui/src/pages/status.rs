@@ -87,7 +87,7 @@ fn view<'a>(site: &'a Site, status: &StoreStatus, receivers: &ReceiverStatus) ->
     let partitions = status.partitions.iter().rev().take(PARTITIONS_MAX);
     let n_partitions = status.partitions.len();
     StatusPage {
-        frame: Frame::new(site.urls(), "Status"),
+        frame: Frame::new(site, "Status"),
         version: env!("CARGO_PKG_VERSION"),
         up_since: utc(health.opened),
         up_for: period(Duration::from_nanos(up_nanos)),

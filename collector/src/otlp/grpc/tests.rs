@@ -2,6 +2,7 @@ use bytes::Bytes;
 use tower::ServiceExt;
 
 use super::*;
+use crate::protection::Guard;
 use crate::testing::{FakeStore, Mood, ingest};
 
 #[tokio::test]
@@ -11,10 +12,14 @@ async fn otlp_over_http_is_sent_to_its_own_port() {
         .header("content-type", "application/json")
         .body(AxumBody::from("{}"))
         .expect("a request");
-    let answer = router(ingest(&store, 1 << 20), "http://127.0.0.1:4318")
-        .oneshot(request)
-        .await
-        .expect("infallible");
+    let answer = router(
+        ingest(&store, 1 << 20),
+        "http://127.0.0.1:4318",
+        Guard::default(),
+    )
+    .oneshot(request)
+    .await
+    .expect("infallible");
     assert_eq!(answer.status(), 415);
     let body: Bytes = answer
         .into_body()

@@ -47,6 +47,7 @@ mod tests {
 
     use super::super::router;
     use super::*;
+    use crate::protection::Guard;
     use crate::testing::{FakeStore, Mood, export_request, ingest};
 
     const SHOP: &str = "https://shop.example";
@@ -63,10 +64,15 @@ mod tests {
             .map(|origin| HeaderValue::from_static(origin))
             .collect();
         let request = request.body(body.into()).expect("a request");
-        let answer = router(ingest(store, 1 << 20), "http://127.0.0.1:4317", &allowed)
-            .oneshot(request)
-            .await
-            .expect("an answer");
+        let answer = router(
+            ingest(store, 1 << 20),
+            "http://127.0.0.1:4317",
+            &allowed,
+            Guard::default(),
+        )
+        .oneshot(request)
+        .await
+        .expect("an answer");
         (answer.status(), answer.headers().clone())
     }
 

@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use super::{LIMIT_BYTES, Sent, Trouble, header, in_trouble, said};
 use crate::otlp::grpc::router;
 use crate::otlp::reply::{RETRY_AFTER, RetryInfo};
+use crate::protection::Guard;
 use crate::testing::{Mood, export_request, gzip, zstd};
 
 const GRPC: &str = "application/grpc";
@@ -144,7 +145,7 @@ async fn every_grpc_answer() {
             request = request.header("grpc-encoding", row.encoding);
         }
         let request = request.body(row.body.body()).expect("a request");
-        let answer = router(troubled.ingest, "http://127.0.0.1:4318")
+        let answer = router(troubled.ingest, "http://127.0.0.1:4318", Guard::default())
             .oneshot(request)
             .await
             .expect("an answer");

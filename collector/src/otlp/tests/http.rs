@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use super::{LIMIT_BYTES, Sent, Trouble, header, in_trouble, said};
 use crate::otlp::http::router;
 use crate::otlp::reply::{RETRY_AFTER, RetryInfo, RpcStatus};
+use crate::protection::Guard;
 use crate::testing::{Mood, export_request, gzip, zstd};
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -157,10 +158,15 @@ async fn every_http_answer() {
             request = request.header(*name, *value);
         }
         let request = request.body(row.body.body()).expect("a request");
-        let answer = router(troubled.ingest, "http://127.0.0.1:4317", &[])
-            .oneshot(request)
-            .await
-            .expect("an answer");
+        let answer = router(
+            troubled.ingest,
+            "http://127.0.0.1:4317",
+            &[],
+            Guard::default(),
+        )
+        .oneshot(request)
+        .await
+        .expect("an answer");
         let (parts, body) = answer.into_parts();
         assert_eq!(troubled.store.n_spans(), row.stored, "{what}");
         let body = body.collect().await.expect("a body").to_bytes();
