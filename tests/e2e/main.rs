@@ -4,6 +4,7 @@ mod browser;
 mod check;
 mod corpus;
 mod demo;
+mod hostile;
 mod ingest;
 mod jaeger;
 mod limits;
