@@ -42,13 +42,18 @@ Send it an application's traces, over gRPC or over HTTP:
 
   export OTEL_EXPORTER_OTLP_ENDPOINT={grpc} OTEL_EXPORTER_OTLP_PROTOCOL=grpc
   export OTEL_EXPORTER_OTLP_ENDPOINT={http} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
-",
+{token}",
         version = VERSION,
         ui = addresses.ui_endpoint(),
         search = urls.search(),
         grpc = addresses.grpc_endpoint(),
         http = addresses.http_endpoint(),
         data = config.data_dir.display(),
+        token = if config.token_file.is_some() {
+            "  export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20TOKEN\n"
+        } else {
+            ""
+        },
     );
     let hint = if config.demo {
         "A small shop sends traffic to it: open the pages to see which of its requests are slow."
