@@ -1,5 +1,6 @@
 //! End to end: a real server, real exporters and a real browser over real sockets.
 
+mod all_spans;
 mod browser;
 mod check;
 mod corpus;

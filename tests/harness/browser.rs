@@ -146,6 +146,24 @@ impl Browser {
             .expect("the window can be resized");
     }
 
+    /// Keeps the browser from loading URLs that match a pattern, in which `*` stands for anything.
+    ///
+    /// # Panics
+    /// When the browser does not.
+    pub async fn block(&self, pattern: &str) {
+        for (method, params) in [
+            ("Network.enable", json!({})),
+            ("Network.setBlockedURLs", json!({ "urls": [pattern] })),
+        ] {
+            let command = Extension {
+                path: "goog/cdp/execute",
+                body: json!({ "cmd": method, "params": params }),
+            };
+            let done = self.page.issue_cmd(command).await;
+            done.expect("the browser can block URLs");
+        }
+    }
+
     /// The page as a PNG.
     ///
     /// # Panics

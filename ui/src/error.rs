@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
+use longpole_analysis::format::count;
 use longpole_analysis::query::QueryError;
 use longpole_proto::wire::WireError;
 use longpole_proto::{IdError, TraceId};
@@ -91,6 +92,12 @@ pub(crate) enum UiError {
     Query(QueryError),
     #[error("a single span is not given as protobuf")]
     SpanAsProtobuf,
+    #[error(
+        "{} spans are shown in pages only: one list of all has no more than {}",
+        count(*n_spans as u64),
+        count(*spans_max as u64)
+    )]
+    TooManySpans { n_spans: usize, spans_max: usize },
     #[error("the store cannot answer now")]
     Busy(#[source] StorageError),
     #[error("the store cannot be read")]
@@ -159,6 +166,7 @@ impl UiError {
                 StatusCode::BAD_REQUEST
             }
             Self::SpanAsProtobuf => StatusCode::NOT_ACCEPTABLE,
+            Self::TooManySpans { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -178,6 +186,7 @@ impl UiError {
             Self::Parameters(_) => "invalid_parameter",
             Self::Query(_) => "invalid_query",
             Self::SpanAsProtobuf => "not_acceptable",
+            Self::TooManySpans { .. } => "too_many_spans",
             Self::Busy(_) => "unavailable",
             Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => "internal",
         }
@@ -216,6 +225,7 @@ impl UiError {
             Self::Parameters(_) => "Correct the value or leave the parameter out.",
             Self::Query(_) => "Correct the query, or ask for less at once.",
             Self::SpanAsProtobuf => "Ask for JSON, or for the whole trace.",
+            Self::TooManySpans { .. } => "Its page shows them in parts; as OTLP it is given whole.",
             Self::Busy(_) => "Try again in a moment.",
             Self::Store(_) | Self::Damaged { .. } => {
                 "The log says why. What was acknowledged stays on disk; other traces may be readable."

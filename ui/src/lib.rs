@@ -88,6 +88,11 @@ pub fn router(state: UiState) -> Router {
             &urls.route(route::API_ANALYSIS),
             get(api::analysis::analysis),
         )
+        .route(&urls.route(route::API_COLUMNS), get(api::columns::columns))
+        .route(
+            &urls.route(route::API_COLUMNS_SPANS),
+            get(api::columns::spans),
+        )
         .route(&urls.route(route::API_SERVICES), get(api::names::services))
         .route(
             &urls.route(route::API_OPERATIONS),

@@ -27,6 +27,8 @@ pub(crate) mod route {
     pub(crate) const API_SEARCH: &str = "/api/v1/search";
     pub(crate) const API_TRACE: &str = "/api/v1/traces/{trace_id}";
     pub(crate) const API_ANALYSIS: &str = "/api/v1/traces/{trace_id}/analysis";
+    pub(crate) const API_COLUMNS: &str = "/api/v1/traces/{trace_id}/columns";
+    pub(crate) const API_COLUMNS_SPANS: &str = "/api/v1/traces/{trace_id}/columns/spans";
     pub(crate) const API_SERVICES: &str = "/api/v1/services";
     pub(crate) const API_OPERATIONS: &str = "/api/v1/operations";
     pub(crate) const API_ATTRIBUTES: &str = "/api/v1/attributes";
@@ -186,8 +188,11 @@ impl Urls {
     }
 
     /// All spans of a trace in columns, for the script's list of them.
-    pub(crate) fn api_columns(&self, trace_id: TraceId) -> String {
-        format!("{}/columns", self.api_trace(trace_id))
+    /// Those that have some words are marked.
+    pub(crate) fn api_columns(&self, trace_id: TraceId, words: &str) -> String {
+        let words = (!words.is_empty()).then(|| ("q", words.to_owned()));
+        let columns = format!("{}/columns", self.api_trace(trace_id));
+        with_query(columns, words.as_slice())
     }
 
     /// A trace's analysis as JSON.
@@ -246,8 +251,8 @@ mod tests {
             urls.api_search(&form),
             urls.api_trace(trace_id()),
             urls.api_span(trace_id(), span),
-            urls.api_columns(trace_id()),
             urls.api_analysis(trace_id()),
+            urls.api_columns(trace_id(), "SELECT"),
             urls.asset(&assets::CSS),
             urls.route(route::TRACE),
         ];

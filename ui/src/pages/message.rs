@@ -36,6 +36,7 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
         UiError::SpanAsProtobuf => "Not in this format",
         UiError::Busy(_) => "The store is busy",
         UiError::Store(_) | UiError::Damaged { .. } => "The store cannot be read",
+        UiError::TooManySpans { .. } => "Too many spans",
         UiError::Page(_) => "The page could not be made",
     };
     let may_come = matches!(

@@ -1,6 +1,6 @@
 //! The trace page: why this request was slow, in words, then as a picture, then every span.
 
-mod filter;
+pub(crate) mod filter;
 mod head;
 mod list;
 mod minimap;
@@ -67,7 +67,7 @@ struct TracePage<'a> {
     /// Where a script finds all rows, in the view that has them.
     columns_href: Option<String>,
     /// Why it does not.
-    no_columns: Option<&'static str>,
+    no_columns: Option<String>,
     /// Whether some rows are pairs with time between their spans.
     has_whiskers: bool,
     /// What shows other rows.
@@ -138,7 +138,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         narrowed: scene.narrowed(),
         no_columns: columns
             .as_ref()
-            .and_then(|columns| columns.as_ref().err().copied()),
+            .and_then(|columns| columns.as_ref().err().map(ToString::to_string)),
         columns_href: columns.and_then(Result::ok),
         has_whiskers: rows.iter().any(|row| !row.whisker.is_empty()),
         rows,
