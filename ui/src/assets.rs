@@ -19,45 +19,47 @@ pub(crate) struct Asset {
 }
 
 impl Asset {
-    const fn new(name: &'static str, content_type: &'static str, content: &'static [u8]) -> Self {
+    fn new(name: &'static str, content_type: &'static str, content: impl Into<Bytes>) -> Self {
+        let content = content.into();
         Self {
             name,
-            hash: fnv1a(content),
+            hash: fnv1a(&content),
             content_type,
-            content: Bytes::from_static(content),
+            content,
         }
     }
 }
 
-pub(crate) static CSS: Asset = Asset::new(
-    "longpole.css",
-    "text/css; charset=utf-8",
-    include_bytes!("../assets/longpole.css"),
-);
-/// The scripts in one, without comments and white space.
+/// The style sheet, without comments and needless white space.
+pub(crate) static CSS: LazyLock<Asset> = LazyLock::new(|| {
+    let sheet = include_str!("../assets/longpole.css");
+    let small = minifier::css::minify(sheet).expect("this sheet can be read, as tests show");
+    Asset::new("longpole.css", "text/css; charset=utf-8", small.to_string())
+});
+/// The scripts as one, without comments and needless white space.
 pub(crate) static JS: LazyLock<Asset> = LazyLock::new(|| {
     let scripts = concat!(
         include_str!("../assets/list.js"),
         include_str!("../assets/longpole.js")
     );
     let small = minifier::js::minify(scripts).expect("these scripts can be read, as tests show");
-    let content = Bytes::from(small.to_string());
-    Asset {
-        name: "longpole.js",
-        hash: fnv1a(&content),
-        content_type: "text/javascript; charset=utf-8",
-        content,
-    }
+    Asset::new(
+        "longpole.js",
+        "text/javascript; charset=utf-8",
+        small.to_string(),
+    )
 });
-pub(crate) static ICON: Asset = Asset::new(
-    "icon.svg",
-    "image/svg+xml",
-    include_bytes!("../assets/icon.svg"),
-);
+pub(crate) static ICON: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new(
+        "icon.svg",
+        "image/svg+xml",
+        &include_bytes!("../assets/icon.svg")[..],
+    )
+});
 
 /// Finds an embedded file by name.
 pub(crate) fn find(name: &str) -> Option<&'static Asset> {
-    [&CSS, &JS, &ICON]
+    [&*CSS, &*JS, &*ICON]
         .into_iter()
         .find(|asset| asset.name == name)
 }
@@ -102,14 +104,10 @@ pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 /// FNV-1a with 64 bits: tells versions of a file apart, guards nothing.
-pub(crate) const fn fnv1a(bytes: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut at = 0;
-    while at < bytes.len() {
-        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
-        at += 1;
-    }
-    hash
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
