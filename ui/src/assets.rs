@@ -122,7 +122,7 @@ mod tests {
             CSS.content.len()
         );
         assert!(
-            JS.content.len() <= 12 * 1024,
+            JS.content.len() <= 14 * 1024,
             "script has {} bytes",
             JS.content.len()
         );
