@@ -83,7 +83,7 @@ const spanList = async (url, grid, filter, status) => {
     set(lines.lastChild, { d: line });
     mark.style = right <= 880 ? `left:${right / 10}%` : `right:${100 - x / 10}%`;
     mark.textContent = far || (width <= 750 && (right <= 880 || x >= 120) ? took(dur[i]) : '');
-    set(g, { 'aria-label': `${far && far + ', '}${took(dur[i])}, starts ${from < 0 ? took(-from) + ' before this' : 'at ' + took(from)}, ${flag & 32 ? 'on the critical path for ' + took(crit[i]) : 'not on the critical path itself'}` });
+    set(g, { class: `g${far || from >= 0 ? '' : ' before'}${far || to <= total ? '' : ' after'}`, 'aria-label': `${far && far + ', '}${took(dur[i])}, starts ${from < 0 ? took(-from) + ' before this' : 'at ' + took(from)}, ${flag & 32 ? 'on the critical path for ' + took(crit[i]) : 'not on the critical path itself'}` });
   };
   const height = () => pane.clientHeight - header.offsetHeight;
   const draw = () => {
