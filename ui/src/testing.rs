@@ -24,7 +24,7 @@ use scraper::{Html, Selector};
 use tokio::sync::{Mutex, mpsc};
 use tower::ServiceExt as _;
 
-use crate::{ReceiverStatus, UiState, Urls, router};
+use crate::{LinkTemplates, ReceiverStatus, UiState, Urls, router};
 
 /// When tests ask: a minute after test traces begin.
 pub(crate) const NOW: UnixNanos = UnixNanos(START.0 + 60_000_000_000);
@@ -317,9 +317,15 @@ pub(crate) fn site_at(base: &str, store: FakeStore) -> Router {
 
 /// The pages over any store, mounted at a base path.
 pub(crate) fn site_over(base: &str, store: Arc<dyn Store>) -> Router {
+    site_linked(base, store, LinkTemplates::default())
+}
+
+/// The pages over any store, with links out of them.
+pub(crate) fn site_linked(base: &str, store: Arc<dyn Store>, links: LinkTemplates) -> Router {
     router(UiState {
         store,
         urls: Urls::new(base).expect("a base path"),
+        links,
         clock: Arc::new(|| NOW),
         receivers: Arc::new(|| ReceiverStatus {
             grpc_endpoint: "http://127.0.0.1:4317".to_owned(),

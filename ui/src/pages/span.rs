@@ -16,6 +16,7 @@ use crate::Urls;
 use crate::error::UiError;
 use crate::extract::{Pairs, SpanPath, TraceIdPath};
 use crate::format::Count;
+use crate::links::OutLink;
 use crate::pages::trace::row::anchor;
 use crate::search_form::SearchForm;
 use crate::site::{Site, html};
@@ -49,6 +50,7 @@ pub(crate) struct SpanDetails {
     /// The other span of a pair.
     other: Option<OtherView>,
     hop: Option<HopView>,
+    elsewhere: Vec<OutLink>,
     self_took: String,
     waiting: Option<String>,
     /// The span's own time; `None` when it took none.
@@ -138,7 +140,7 @@ pub(crate) async fn fragment(
             let refs = SpanRefs::of(&loaded.trace);
             let span_idx = refs.find(span).ok_or(UiError::NoSpan { trace_id, span })?;
             let class = super::trace::palette(&loaded).class(loaded.trace.service(span_idx));
-            Ok(SpanDetails::of(site.urls(), &loaded, &refs, &view, span_idx, class).render()?)
+            Ok(SpanDetails::of(site, &loaded, &refs, &view, span_idx, class).render()?)
         })
         .await?;
     Ok(html(details))
@@ -147,13 +149,14 @@ pub(crate) async fn fragment(
 impl SpanDetails {
     /// The details of a span, on the page of `view`.
     pub(crate) fn of(
-        urls: &Urls,
+        site: &Site,
         loaded: &Loaded,
         refs: &SpanRefs<'_>,
         view: &TraceView,
         span_idx: usize,
         class: String,
     ) -> Self {
+        let urls = site.urls();
         let (trace, analysis) = (&loaded.trace, loaded.analysis());
         let span = trace.span(span_idx);
         let origin = Window::of(trace).start;
@@ -181,6 +184,7 @@ impl SpanDetails {
             is_awaited: analysis.awaited[span_idx],
             other: other(urls, loaded, refs, view, span_idx),
             hop: hop(loaded, span_idx),
+            elsewhere: site.state.links.of_span(trace, span_idx),
             self_took: duration(self_nanos),
             waiting: (nanos > self_nanos).then(|| duration(nanos - self_nanos)),
             axis: AxisView::of(trace, analysis, span_idx),

@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use http::StatusCode;
 use longpole_proto::testing::{self, START, SpanBuilder};
 use longpole_proto::{Attribute, Attributes, Event, SpanKind, Trace};
 
-use crate::testing::{Reply, checkout, get, site};
+use crate::testing::{FakeStore, Reply, checkout, get, site, site_linked};
+use crate::{LinkTemplate, LinkTemplates};
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
@@ -92,6 +95,38 @@ async fn events_lie_on_the_spans_own_time() {
         "✕ exception",
     ];
     assert_eq!(key, all);
+}
+
+#[tokio::test]
+async fn links_lead_from_spans_and_requests_to_their_logs() {
+    let template = |text: &str| -> LinkTemplate { text.parse().expect("a template") };
+    let links = LinkTemplates::new(vec![
+        template(
+            "Logs <b>=https://logs.test/?q={traceId}&s={service}&from={startUnixMilli}&to={endUnixMilli}",
+        ),
+        template("Profile=https://profiles.test/{spanId}"),
+    ]);
+    let store = Arc::new(FakeStore::with([checkout()]));
+    let site = site_linked("", store, links.expect("two links"));
+    let page = get(&site, &format!("/trace/{ID}?span=0000000000000002")).await;
+    let logs = |service, from: u64, to: u64| {
+        let from = 1_795_312_074_755 + from;
+        let to = 1_795_312_074_755 + to;
+        format!("https://logs.test/?q={ID}&s={service}&from={from}&to={to}")
+    };
+    assert_eq!(
+        page.attributes("#dr a[rel]", "href"),
+        [
+            logs("inventory", 20, 220),
+            "https://profiles.test/0000000000000002".to_owned()
+        ]
+    );
+    assert_eq!(page.texts("#dr a[rel]"), ["Logs <b> ↗", "Profile ↗"]);
+    assert_eq!(
+        page.attributes(".facts a[rel]", "href"),
+        [logs("gateway", 0, 390)],
+        "those of spans are not links of the request"
+    );
 }
 
 #[tokio::test]
