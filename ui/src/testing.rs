@@ -472,6 +472,14 @@ pub(crate) fn eventful() -> StoreStatus {
         bytes: n << 20,
     };
     let received = Some((START, START.plus_nanos(5_000_000_000)));
+    let removal = Removal {
+        id: "2026-11-14T22-0000".to_owned(),
+        reason: RemovalReason::Size,
+        removed: NOW,
+        newest_received: START,
+        n_spans: 1,
+        bytes: 1 << 20,
+    };
     StoreStatus {
         health: Health {
             concerns: vec![
@@ -486,6 +494,7 @@ pub(crate) fn eventful() -> StoreStatus {
             retention: Duration::from_hours(7 * 24),
             max_disk_bytes: 10 << 30,
             oldest_received: Some(START),
+            last_removal: Some(removal.clone()),
         },
         data_dir: "/var/lib/<longpole>".into(),
         format: "longpole sled 2".to_owned(),
@@ -498,14 +507,7 @@ pub(crate) fn eventful() -> StoreStatus {
         removed: RemovedStatus {
             n_partitions: 2,
             n_spans: 1,
-            last: Some(Removal {
-                id: "2026-11-14T22-0000".to_owned(),
-                reason: RemovalReason::Size,
-                removed: NOW,
-                newest_received: START,
-                n_spans: 1,
-                bytes: 1 << 20,
-            }),
+            last: Some(removal),
         },
         set_aside: vec![SetAside {
             path: "quarantine/2026-11-21T23-0009".into(),

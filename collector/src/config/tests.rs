@@ -177,24 +177,24 @@ fn a_wrong_value_is_refused_with_what_is_expected() {
 
 #[test]
 fn links_are_read_from_flags_and_from_the_lines_of_a_variable() {
-    let lines = "\nLogs=https://logs.test/{traceId}\n\n Profile = http://h/{spanId}\n";
+    let variable = "\nLogs=https://logs.test/{traceId}\n\n Profile = http://h/{spanId}\n";
     let from_flags = serve(&[
         "--link",
         "Logs=https://logs.test/{traceId}",
         "--link=Profile=http://h/{spanId}",
     ]);
     assert_ne!(from_flags.links, LinkTemplates::default());
-    assert_eq!(serve(&["--link", lines]), from_flags);
+    assert_eq!(serve(&["--link", variable]), from_flags);
     assert_eq!(serve(&["--link", ""]), serve(&[]));
 
-    let links: Vec<String> = (0..9).map(|n| format!("--link=l{n}=http://h/")).collect();
-    let links: Vec<&str> = links.iter().map(String::as_str).collect();
-    let error = parse(&links).expect_err("too many");
+    let many: Vec<String> = (0..9).map(|n| format!("--link=l{n}=http://h/")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let error = parse(&many).expect_err("too many");
     assert!(
         error.contains("--link: there are 9 links, the limit is 8"),
         "{error}"
     );
-    let error = parse(&[links[0], links[0]]).expect_err("one name");
+    let error = parse(&[many[0], many[0]]).expect_err("one name");
     assert!(error.contains("--link: two links are called l0"), "{error}");
 }
 
