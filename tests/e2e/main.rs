@@ -3,6 +3,7 @@
 mod browser;
 mod check;
 mod corpus;
+mod critical_path;
 mod demo;
 mod ingest;
 mod jaeger;
