@@ -69,6 +69,8 @@ pub(crate) struct SpanDetails {
     ids: Vec<IdView>,
     close_href: String,
     same_href: String,
+    /// Where only the span and what is under it are shown, when there is anything.
+    subtree_href: Option<String>,
     json_href: String,
 }
 
@@ -211,6 +213,8 @@ impl SpanDetails {
             close_href: urls.trace_view(trace.id(), &view.without_span())
                 + &anchor(loaded, refs, span_idx),
             same_href: urls.search_for(&same),
+            subtree_href: (trace.subtree(span_idx).len() > 1 && view.root != Some(name))
+                .then(|| urls.trace_view(trace.id(), &view.with_root(name))),
             json_href: urls.api_span(trace.id(), name),
         }
     }

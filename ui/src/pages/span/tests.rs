@@ -130,6 +130,23 @@ async fn links_lead_from_spans_and_requests_to_their_logs() {
 }
 
 #[tokio::test]
+async fn what_is_under_a_span_can_be_looked_at_alone() {
+    let subtree = |query: &'static str| async move {
+        let page = page(checkout(), query).await;
+        let links = page.attributes("#dr p a", "href").into_iter();
+        links
+            .filter(|href| href.contains("root="))
+            .collect::<Vec<_>>()
+    };
+    let [href] = &subtree("?span=0000000000000002").await[..] else {
+        panic!("one link");
+    };
+    assert!(href.contains("root=0000000000000002"), "{href}");
+    let leaf = subtree("?span=0000000000000003").await;
+    assert_eq!(leaf, [""; 0], "nothing is under it");
+}
+
+#[tokio::test]
 async fn a_link_to_another_trace_leads_there() {
     let elsewhere = testing::trace_id().to_string().replace("b7", "c8");
     let span = SpanBuilder::new(1, "root").at(0, 10).link(9).link(9);
