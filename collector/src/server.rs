@@ -96,6 +96,7 @@ fn start(
     let pages = longpole_ui::router(UiState {
         store: Arc::clone(store),
         urls,
+        links: config.links.clone(),
         clock: Arc::clone(clock),
         receivers: receiver_status(addresses, Arc::clone(&metrics)),
     });

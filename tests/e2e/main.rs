@@ -4,6 +4,7 @@ mod all_spans;
 mod browser;
 mod check;
 mod corpus;
+mod critical_path;
 mod demo;
 mod ingest;
 mod jaeger;

@@ -176,7 +176,8 @@
   const isOther = event => event.ctrlKey || event.metaKey || event.altKey;
   document.addEventListener('click', event => {
     if (event.button || event.shiftKey || isOther(event)) return;
-    const link = event.target.closest('a');
+    const link = event.target.closest('a'), copy = event.target.closest('.copy');
+    if (copy) { getSelection().selectAllChildren(copy.previousElementSibling); copy.textContent = document.execCommand('copy') ? 'copied' : 'press Ctrl+C'; return; }
     if (link && 'close' in link.dataset) { event.preventDefault(); return close(); }
     if (link?.matches('.bar a')) { event.preventDefault(); return other(link); }
     const row = event.target.closest('.r');

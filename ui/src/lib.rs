@@ -10,6 +10,7 @@ mod concern;
 mod error;
 mod extract;
 mod format;
+mod links;
 mod pages;
 mod palette;
 mod search_form;
@@ -36,6 +37,7 @@ use longpole_proto::UnixNanos;
 use longpole_storage::Store;
 use tower_http::compression::CompressionLayer;
 
+pub use links::{LinkTemplate, LinkTemplateError, LinkTemplates};
 pub use urls::{BasePathError, Urls};
 
 use error::{Carried, UiError};
@@ -65,6 +67,8 @@ pub struct UiState {
     pub store: Arc<dyn Store>,
     /// Where the pages are mounted.
     pub urls: Urls,
+    /// Where spans and requests lead elsewhere.
+    pub links: LinkTemplates,
     /// The time now.
     pub clock: Arc<dyn Fn() -> UnixNanos + Send + Sync>,
     /// How the receivers do.

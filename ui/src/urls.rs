@@ -10,7 +10,7 @@ use crate::search_form::SearchForm;
 use crate::trace_view::{SpanRef, TraceView};
 
 /// What a query value keeps as it is: the unreserved characters of RFC 3986.
-const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

@@ -19,6 +19,7 @@ use longpole_analysis::format::duration;
 
 use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
+use crate::links::OutLink;
 use crate::pages::span::SpanDetails;
 use crate::palette;
 use crate::palette::Palette;
@@ -42,6 +43,7 @@ struct TracePage<'a> {
     frame: Frame<'a>,
     loaded: &'a Loaded,
     facts: Facts,
+    elsewhere: Vec<OutLink>,
     /// How long ago the newest span came, when that was just now.
     young: Option<String>,
     show_hot: String,
@@ -125,6 +127,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
     let page = TracePage {
         frame: site.frame(title),
         facts,
+        elsewhere: site.state.links.of_request(trace),
         young: (age < YOUNG_NANOS).then(|| duration(age)),
         show_hot,
         shares: head::shares(loaded, &palette),
@@ -147,7 +150,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         words: &scene.view.words,
         span: scene.selected.map(|span_idx| {
             SpanDetails::of(
-                urls,
+                site,
                 loaded,
                 &scene.refs,
                 &scene.view,
