@@ -1,8 +1,11 @@
 //! A store for tests of what is in front of it.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use longpole_proto::TraceId;
 use longpole_proto::UnixNanos;
 use longpole_proto::testing::{START, span_id, trace_id};
@@ -225,4 +228,16 @@ pub(crate) fn export_request(n_good: u64, n_bad: u64) -> Bytes {
         }],
     };
     request.encode_to_vec().into()
+}
+
+/// Packed by gzip.
+pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain).expect("writing to memory");
+    encoder.finish().expect("writing to memory")
+}
+
+/// Packed by Zstandard.
+pub(crate) fn zstd(plain: &[u8]) -> Vec<u8> {
+    zstd::encode_all(plain, 3).expect("writing to memory")
 }

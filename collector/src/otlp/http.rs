@@ -1,6 +1,7 @@
-//! OTLP over HTTP/1.1: `POST /v1/traces` in protobuf and JSON ([OTLP/HTTP]).
+//! OTLP over HTTP: `POST /v1/traces` in protobuf and JSON ([OTLP/HTTP]).
 //!
 //! Every answer, refusals included, is in the request's encoding; refusals are `google.rpc.Status`.
+//! Path and headers are checked before any of the body is read.
 //!
 //! [OTLP/HTTP]: https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
@@ -12,15 +13,16 @@ use axum::body::Body as AxumBody;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, RETRY_AFTER};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use longpole_proto::wire::Rejections;
 use prost::Message;
 
-use crate::ingest::{Body, Ingest, REQUEST_DEADLINE, Refusal};
+use crate::ingest::{Body, ConnectionBytes, Encoding, Format, Ingest, Refusal};
 use crate::metrics::Transport;
-use crate::otlp::body::{self, Encoding};
-use crate::otlp::reply;
+use crate::otlp::body::Reader;
+use crate::otlp::{grpc, reply};
 
 /// How much of a refused body is read and dropped, so that a client that writes before it reads
 /// gets the refusal rather than a reset connection.
@@ -30,16 +32,19 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 /// What was sent is quoted up to here.
 const QUOTE_CHARS_MAX: usize = 100;
 
-/// The receiver's paths.
-pub(crate) fn router(ingest: Arc<Ingest>) -> Router {
-    Router::new().fallback(receive).with_state(ingest)
+/// The receiver's paths; who speaks gRPC is sent to `grpc_endpoint`.
+pub(crate) fn router(ingest: Arc<Ingest>, grpc_endpoint: &str) -> Router {
+    let receiver = Receiver {
+        ingest,
+        grpc_endpoint: grpc_endpoint.into(),
+    };
+    Router::new().fallback(receive).with_state(receiver)
 }
 
-/// How a body is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Protobuf,
-    Json,
+#[derive(Clone)]
+struct Receiver {
+    ingest: Arc<Ingest>,
+    grpc_endpoint: Arc<str>,
 }
 
 impl Format {
@@ -77,23 +82,19 @@ impl Format {
     }
 }
 
-async fn receive(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+async fn receive(State(receiver): State<Receiver>, request: Request) -> Response {
+    let Receiver {
+        ingest,
+        grpc_endpoint,
+    } = receiver;
     let (parts, mut body) = request.into_parts();
-    let declared = Format::of(&parts.headers);
+    if grpc::is_grpc(&parts.headers) {
+        let grpc_endpoint = grpc_endpoint.to_string();
+        return grpc::refuse(&ingest, &Refusal::NotHttp { grpc_endpoint });
+    }
     // Whoever says nothing we know is most likely a person.
-    let format = declared.clone().unwrap_or(Format::Json);
-    let work = async {
-        check_target(parts.uri.path(), &parts.method)?;
-        let format = declared.map_err(Refusal::ContentType)?;
-        let encoding = content_encoding(&parts.headers)?;
-        export(&ingest, format, encoding, &mut body).await
-    };
-    let outcome = tokio::time::timeout(REQUEST_DEADLINE, work)
-        .await
-        .unwrap_or(Err(Refusal::Slow {
-            waited: REQUEST_DEADLINE,
-        }));
-    match outcome {
+    let format = Format::of(&parts.headers).unwrap_or(Format::Json);
+    match export(&ingest, &parts, &mut body).await {
         Ok(rejections) => success(&rejections, format),
         Err(refusal) => {
             ingest.refused(format.transport(), &refusal);
@@ -104,6 +105,27 @@ async fn receive(State(ingest): State<Arc<Ingest>>, request: Request) -> Respons
             refuse(&refusal, format)
         }
     }
+}
+
+async fn export(
+    ingest: &Arc<Ingest>,
+    parts: &Parts,
+    body: &mut AxumBody,
+) -> Result<Rejections, Refusal> {
+    check_target(parts.uri.path(), &parts.method)?;
+    let format = Format::of(&parts.headers).map_err(Refusal::ContentType)?;
+    let encoding = content_encoding(&parts.headers)?;
+    let connection = parts.extensions.get::<ConnectionBytes>();
+    let room = ingest.reserve(connection.cloned().unwrap_or_default());
+    let (bytes, room) = Reader::new(body, ingest.request_bytes_max(), room)?
+        .rest()
+        .await?;
+    let body = Body {
+        bytes,
+        encoding,
+        format,
+    };
+    ingest.export(format.transport(), body, room).await
 }
 
 fn check_target(path: &str, method: &Method) -> Result<(), Refusal> {
@@ -129,28 +151,7 @@ fn content_encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     if values.next().is_some() {
         return Err(Refusal::ContentEncoding("several in a row".to_owned()));
     }
-    if value.is_empty() || value.eq_ignore_ascii_case(b"identity") {
-        Ok(Encoding::Identity)
-    } else if value.eq_ignore_ascii_case(b"gzip") {
-        Ok(Encoding::Gzip)
-    } else {
-        Err(Refusal::ContentEncoding(quote(value)))
-    }
-}
-
-async fn export(
-    ingest: &Arc<Ingest>,
-    format: Format,
-    encoding: Encoding,
-    body: &mut AxumBody,
-) -> Result<Rejections, Refusal> {
-    let (bytes, room) =
-        body::read(body, encoding, ingest.request_bytes_max(), ingest.reserve()).await?;
-    let body = match format {
-        Format::Protobuf => Body::Protobuf(bytes),
-        Format::Json => Body::Json(bytes),
-    };
-    ingest.export(format.transport(), body, room).await
+    Encoding::named(value).ok_or_else(|| Refusal::ContentEncoding(quote(value)))
 }
 
 async fn discard(body: &mut AxumBody) {

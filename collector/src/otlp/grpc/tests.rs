@@ -1,14 +1,12 @@
-use std::io::Write;
-
-use bytes::{BufMut, BytesMut};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use http_body_util::{BodyExt, Full};
+use bytes::{BufMut, Bytes, BytesMut};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+use tonic::{Code, Status};
+use tower::ServiceExt;
 
 use super::*;
 use crate::otlp::reply::RetryInfo;
-use crate::testing::{FakeStore, Mood, export_request, ingest};
+use crate::testing::{FakeStore, Mood, export_request, gzip, ingest, zstd};
 
 const LIMIT_BYTES: usize = 64 << 10;
 
@@ -21,12 +19,6 @@ fn frame(message: &[u8], is_compressed: bool) -> Bytes {
     frame.freeze()
 }
 
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain).expect("writing to memory");
-    encoder.finish().expect("writing to memory")
-}
-
 async fn call(
     store: &Arc<FakeStore>,
     path: &str,
@@ -37,15 +29,16 @@ async fn call(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request
-        .body(GrpcBody::new(Full::new(body)))
-        .expect("a request");
-    let mut receiver = Receiver::new(ingest(store, LIMIT_BYTES), "http://127.0.0.1:4318");
-    receiver.call(request).await.expect("infallible")
+    let request = request.body(AxumBody::from(body)).expect("a request");
+    router(ingest(store, LIMIT_BYTES), "http://127.0.0.1:4318")
+        .oneshot(request)
+        .await
+        .expect("infallible")
 }
 
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 const GZIP: (&str, &str) = ("grpc-encoding", "gzip");
+const ZSTD: (&str, &str) = ("grpc-encoding", "zstd");
 
 /// The answer's message, or its status.
 async fn export(
@@ -75,12 +68,17 @@ async fn spans_are_stored_plain_and_compressed() {
         .await
         .expect("success");
     assert_eq!(plain.partial_success, None);
-    let accepts = ("grpc-accept-encoding", "gzip");
-    let body = frame(&gzip(&message), true);
-    let compressed = export(&store, &[GRPC, GZIP, accepts], body)
+    for (encoding, packed) in [(GZIP, gzip(&message)), (ZSTD, zstd(&message))] {
+        let packed = export(&store, &[GRPC, encoding], frame(&packed, true))
+            .await
+            .expect("success");
+        assert_eq!(packed.partial_success, None);
+    }
+    // An encoding is what messages may have, not what each has.
+    export(&store, &[GRPC, GZIP], frame(&message, false))
         .await
         .expect("success");
-    assert_eq!((compressed.partial_success, store.n_spans()), (None, 6));
+    assert_eq!(store.n_spans(), 12);
 }
 
 #[tokio::test]
@@ -105,51 +103,79 @@ async fn an_empty_request_succeeds() {
 #[tokio::test]
 async fn what_can_never_succeed_has_a_code_that_clients_do_not_retry() {
     let good = export_request(1, 0);
-    let large = vec![0; LIMIT_BYTES + 1];
-    let bomb = gzip(&vec![0; 32 * LIMIT_BYTES]);
+    let zeros = vec![0; 32 * LIMIT_BYTES];
     let whole = frame(&good, false);
+    let head = |n_bytes: u32| Bytes::from([&[0][..], &n_bytes.to_be_bytes()].concat());
+    let (large, bad) = (Code::ResourceExhausted, Code::InvalidArgument);
+    let (limit, form) = ("65536 bytes", "gRPC message");
     let cases = [
         (
             "over the limit",
-            frame(&large, false),
-            Code::ResourceExhausted,
-            "65536 bytes",
+            GZIP,
+            frame(&zeros[..=LIMIT_BYTES], false),
+            large,
+            limit,
         ),
         (
-            "a bomb",
-            frame(&bomb, true),
-            Code::ResourceExhausted,
-            "65536 bytes",
-        ),
-        ("no gzip", frame(&good, true), Code::InvalidArgument, "gzip"),
-        (
-            "cut off",
-            whole.slice(..whole.len() - 1),
-            Code::InvalidArgument,
-            "gRPC message",
+            "over it by its own word",
+            GZIP,
+            head(u32::MAX),
+            large,
+            limit,
         ),
         (
-            "nothing at all",
-            Bytes::new(),
-            Code::InvalidArgument,
-            "gRPC message",
+            "a bomb of gzip",
+            GZIP,
+            frame(&gzip(&zeros), true),
+            large,
+            limit,
         ),
+        (
+            "a bomb of zstd",
+            ZSTD,
+            frame(&zstd(&zeros), true),
+            large,
+            limit,
+        ),
+        ("no gzip", GZIP, frame(&good, true), bad, "gzip"),
+        ("no zstd", ZSTD, frame(&good, true), bad, "zstd"),
+        (
+            "compressed, but how",
+            GRPC,
+            frame(&gzip(&good), true),
+            bad,
+            "grpc-encoding",
+        ),
+        ("cut off", GZIP, whole.slice(..whole.len() - 1), bad, form),
+        ("cut off in the head", GZIP, whole.slice(..4), bad, form),
+        (
+            "two messages",
+            GZIP,
+            [&whole[..], &whole].concat().into(),
+            bad,
+            form,
+        ),
+        ("nothing at all", GZIP, Bytes::new(), bad, form),
         (
             "no protobuf",
+            GZIP,
             frame(b"\xff", false),
-            Code::InvalidArgument,
+            bad,
             "OTLP export request",
         ),
         (
             "an unknown flag",
+            GZIP,
             Bytes::from_static(b"\x07\0\0\0\0"),
-            Code::InvalidArgument,
-            "gRPC message",
+            bad,
+            form,
         ),
     ];
     let store = FakeStore::new(Mood::Willing);
-    for (what, body, code, says) in cases {
-        let status = export(&store, &[GRPC, GZIP], body).await.expect_err(what);
+    for (what, encoding, body, code, says) in cases {
+        let status = export(&store, &[GRPC, encoding], body)
+            .await
+            .expect_err(what);
         assert_eq!(status.code(), code, "{what}: {}", status.message());
         assert!(
             status.message().contains(says),
@@ -173,7 +199,7 @@ async fn an_encoding_that_is_not_understood_is_answered_with_those_that_are() {
         .metadata()
         .get("grpc-accept-encoding")
         .expect("the encodings");
-    assert_eq!(understood, "gzip,identity");
+    assert_eq!(understood, "gzip,zstd,identity");
 }
 
 #[tokio::test]

@@ -1,14 +1,10 @@
-use std::io::Write;
-
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use tower::ServiceExt;
 
 use super::*;
 use crate::otlp::reply::RpcStatus;
-use crate::testing::{FakeStore, Mood, export_request, ingest};
+use crate::testing::{FakeStore, Mood, export_request, gzip, ingest, zstd};
 
 const LIMIT_BYTES: usize = 64 << 10;
 const PROTOBUF: &str = "application/x-protobuf";
@@ -51,7 +47,7 @@ async fn send(
     let request = request
         .body(AxumBody::from(body.into()))
         .expect("a request");
-    let answer = router(ingest(store, LIMIT_BYTES))
+    let answer = router(ingest(store, LIMIT_BYTES), "http://127.0.0.1:4317")
         .oneshot(request)
         .await
         .expect("an answer");
@@ -68,12 +64,6 @@ async fn post(store: &Arc<FakeStore>, headers: &[(&str, &str)], body: impl Into<
     send(store, Method::POST, "/v1/traces", headers, body).await
 }
 
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain).expect("writing to memory");
-    encoder.finish().expect("writing to memory")
-}
-
 #[tokio::test]
 async fn spans_are_stored_and_the_answer_is_in_the_requests_encoding() {
     let store = FakeStore::new(Mood::Willing);
@@ -88,9 +78,17 @@ async fn spans_are_stored_and_the_answer_is_in_the_requests_encoding() {
         let answer: ExportTraceServiceResponse = answer.protobuf();
         assert_eq!(answer.partial_success, None);
     }
-    let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
-    let answer = post(&store, &headers, gzip(&export_request(4, 0))).await;
-    assert_eq!((answer.status, store.n_spans()), (200, 10));
+    let request = export_request(4, 0);
+    let packed = [
+        ("gzip", gzip(&request)),
+        ("zstd", zstd(&request)),
+        ("ZSTD", zstd(&request)),
+    ];
+    for (encoding, packed) in packed {
+        let headers = [("content-type", PROTOBUF), ("content-encoding", encoding)];
+        assert_eq!(post(&store, &headers, packed).await.status, 200);
+    }
+    assert_eq!(store.n_spans(), 18);
 }
 
 #[tokio::test]
@@ -122,8 +120,17 @@ type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, i32, &'a str);
 async fn refusals_are_statuses_in_the_requests_encoding() {
     let good = export_request(1, 0);
     let large = vec![0; LIMIT_BYTES + 1];
-    let bomb = gzip(&vec![0; 32 * LIMIT_BYTES]);
-    let cases: [Case<'_>; 7] = [
+    let zeros = vec![0; 32 * LIMIT_BYTES];
+    let (bomb, zstd_bomb) = (gzip(&zeros), zstd(&zeros));
+    let cases: [Case<'_>; 9] = [
+        (&[("content-encoding", "zstd")], &good, 400, 3, "zstd"),
+        (
+            &[("content-encoding", "zstd")],
+            &zstd_bomb,
+            413,
+            8,
+            "65536 bytes",
+        ),
         (&[], &good[..good.len() - 1], 400, 3, "OTLP export request"),
         (&[("content-encoding", "gzip")], &good, 400, 3, "gzip"),
         (&[], &large, 413, 8, "65536 bytes"),
