@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use longpole_proto::formats::otlp_json;
-use longpole_proto::wire::{ExportRequest, Rejections};
+use longpole_proto::wire::{ExportRequest, Rejections, Warnings};
 use longpole_storage::{Appended, StorageError, Store};
 use tokio::sync::oneshot;
 
@@ -152,6 +152,15 @@ fn parse(format: Format, bytes: Bytes) -> Result<ExportRequest, Refusal> {
     }
 }
 
+/// What is to be said of a request that was taken.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The spans that were not.
+    pub(crate) rejections: Rejections,
+    /// What is odd about those that were.
+    pub(crate) warnings: Warnings,
+}
+
 /// Takes requests in, for all receivers.
 pub(crate) struct Ingest {
     store: Arc<dyn Store>,
@@ -188,7 +197,7 @@ impl Ingest {
         Reservation::new(Arc::clone(&self.in_flight), connection)
     }
 
-    /// Stores a request's spans and returns what was refused of them. `room` must cover the body.
+    /// Stores a request's spans and returns what is to be said of them. `room` must cover the body.
     /// When the caller goes away, or is told to come back because the store takes too long, the
     /// spans may be stored and counted all the same: a request that comes again is known.
     ///
@@ -199,12 +208,12 @@ impl Ingest {
         transport: Transport,
         body: Body,
         room: Reservation,
-    ) -> Result<Rejections, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let (done, stored) = oneshot::channel();
         let this = Arc::clone(self);
         let is_large = body.is_large();
         let submit = move || this.submit(transport, body, room, done);
-        let rejections = if is_large {
+        let taken = if is_large {
             // A panic in there is a bug the client cannot mend by trying again.
             tokio::task::spawn_blocking(submit)
                 .await
@@ -213,7 +222,7 @@ impl Ingest {
             submit()?
         };
         match tokio::time::timeout(STORE_DEADLINE, stored).await {
-            Ok(Ok(Ok(_))) => Ok(rejections),
+            Ok(Ok(Ok(_))) => Ok(taken),
             Ok(Ok(Err(error))) => Err(error.into()),
             // The store dropped the completion: it is going away.
             Ok(Err(_)) => Err(Refusal::Closing),
@@ -236,7 +245,7 @@ impl Ingest {
         body: Body,
         mut room: Reservation,
         done: oneshot::Sender<Result<Appended, StorageError>>,
-    ) -> Result<Rejections, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let started = Instant::now();
         let bytes = body
             .encoding
@@ -244,9 +253,11 @@ impl Ingest {
         let n_bytes = bytes.len();
         let request = parse(body.format, bytes)?;
         let now = (self.clock)();
-        let rejections = request.rejections().clone();
-        self.metrics
-            .request_read(transport, n_bytes, &rejections, now);
+        let taken = Taken {
+            rejections: request.rejections().clone(),
+            warnings: request.warnings(),
+        };
+        self.metrics.request_read(transport, n_bytes, &taken, now);
         let metrics = Arc::clone(&self.metrics);
         let completion = move |result: Result<Appended, StorageError>| {
             if let Ok(appended) = &result {
@@ -261,6 +272,6 @@ impl Ingest {
         } else {
             self.store.append(request, now, Box::new(completion));
         }
-        Ok(rejections)
+        Ok(taken)
     }
 }

@@ -15,6 +15,7 @@ use longpole_storage::{
     StorageError, Store, StoreStatus, StoredTrace, TraceVersion, Unseen,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parking_lot::Mutex;
 use prost::Message;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
+use crate::otlp::attributes;
 
 /// What a [`FakeStore`] does with what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -205,7 +207,7 @@ pub(crate) fn ingest(store: &Arc<FakeStore>, request_bytes_max: usize) -> Arc<In
     ))
 }
 
-/// An export request of `n_good` spans and `n_bad` ones whose trace ID is all zero.
+/// An export request of a service's `n_good` spans and `n_bad` ones whose trace ID is all zero.
 pub(crate) fn export_request(n_good: u64, n_bad: u64) -> Bytes {
     let span = |n: u64, trace_id: [u8; 16]| Span {
         trace_id: trace_id.to_vec(),
@@ -223,6 +225,10 @@ pub(crate) fn export_request(n_good: u64, n_bad: u64) -> Bytes {
     }];
     let request = ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
+            resource: Some(Resource {
+                attributes: vec![attributes::text("service.name", "shop")],
+                ..Resource::default()
+            }),
             scope_spans,
             ..ResourceSpans::default()
         }],

@@ -15,9 +15,8 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
-use longpole_proto::wire::Rejections;
 
-use crate::ingest::{Body, ConnectionBytes, Encoding, Format, Ingest, Refusal};
+use crate::ingest::{Body, ConnectionBytes, Encoding, Format, Ingest, Refusal, Taken};
 use crate::metrics::Transport;
 use crate::otlp::http::{quote, refuse as refuse_http};
 use crate::otlp::reply;
@@ -74,16 +73,12 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
         return refuse_http(&refusal, format);
     }
     match export(&ingest, parts, body).await {
-        Ok(rejections) => success(&rejections),
+        Ok(taken) => success(&taken),
         Err(refusal) => refuse(&ingest, &refusal),
     }
 }
 
-async fn export(
-    ingest: &Arc<Ingest>,
-    parts: Parts,
-    mut body: AxumBody,
-) -> Result<Rejections, Refusal> {
+async fn export(ingest: &Arc<Ingest>, parts: Parts, mut body: AxumBody) -> Result<Taken, Refusal> {
     check_target(parts.uri.path())?;
     let encoding = encoding(&parts.headers)?;
     let connection = parts.extensions.get::<ConnectionBytes>();
@@ -124,8 +119,8 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     Encoding::named(name).ok_or_else(|| Refusal::ContentEncoding(quote(name)))
 }
 
-fn success(rejections: &Rejections) -> Response {
-    let message = message::frame(&reply::success(rejections));
+fn success(taken: &Taken) -> Response {
+    let message = message::frame(&reply::success(taken));
     let trailers = HeaderMap::from_iter([(GRPC_STATUS.clone(), HeaderValue::from_static("0"))]);
     let trailers = std::future::ready(Some(Ok::<_, Infallible>(trailers)));
     let mut response = Response::new(AxumBody::new(Full::new(message).with_trailers(trailers)));

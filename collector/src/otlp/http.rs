@@ -16,10 +16,9 @@ use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
-use longpole_proto::wire::Rejections;
 use prost::Message;
 
-use crate::ingest::{Body, ConnectionBytes, Encoding, Format, Ingest, Refusal};
+use crate::ingest::{Body, ConnectionBytes, Encoding, Format, Ingest, Refusal, Taken};
 use crate::metrics::Transport;
 use crate::otlp::body::Reader;
 use crate::otlp::{grpc, reply};
@@ -95,7 +94,7 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     // Whoever says nothing we know is most likely a person.
     let format = Format::of(&parts.headers).unwrap_or(Format::Json);
     match export(&ingest, &parts, &mut body).await {
-        Ok(rejections) => success(&rejections, format),
+        Ok(taken) => success(&taken, format),
         Err(refusal) => {
             ingest.refused(format.transport(), &refusal);
             // Who waits for a go-ahead has not sent the body yet.
@@ -111,7 +110,7 @@ async fn export(
     ingest: &Arc<Ingest>,
     parts: &Parts,
     body: &mut AxumBody,
-) -> Result<Rejections, Refusal> {
+) -> Result<Taken, Refusal> {
     check_target(parts.uri.path(), &parts.method)?;
     let format = Format::of(&parts.headers).map_err(Refusal::ContentType)?;
     let encoding = content_encoding(&parts.headers)?;
@@ -168,8 +167,8 @@ async fn discard(body: &mut AxumBody) {
     tokio::time::timeout(DISCARD_DEADLINE, read).await.ok();
 }
 
-fn success(rejections: &Rejections, format: Format) -> Response {
-    let answer = reply::success(rejections);
+fn success(taken: &Taken, format: Format) -> Response {
+    let answer = reply::success(taken);
     let body = match format {
         Format::Protobuf => answer.encode_to_vec(),
         Format::Json => match answer.partial_success {

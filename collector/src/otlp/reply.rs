@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use longpole_proto::wire::Rejections;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::ingest::Refusal;
+use crate::ingest::{Refusal, Taken};
 use rpc::{Any, BadRequest};
 pub(crate) use rpc::{RetryInfo, RpcStatus};
 
@@ -142,14 +141,23 @@ pub(crate) fn reply(refusal: &Refusal) -> Reply {
     }
 }
 
-/// The answer to an export request of which all but `rejections` is stored.
-pub(crate) fn success(rejections: &Rejections) -> ExportTraceServiceResponse {
-    let n_rejected = rejections.total();
+/// The answer to an export request that was taken: it says something only when not all of it was,
+/// or something is odd about it. Clients log what it says.
+pub(crate) fn success(taken: &Taken) -> ExportTraceServiceResponse {
+    let n_rejected = taken.rejections.total();
+    let messages = [taken.rejections.message(), taken.warnings.message()];
+    let error_message = messages
+        .iter()
+        .filter(|message| !message.is_empty())
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("; ");
+    let partial = ExportTracePartialSuccess {
+        rejected_spans: i64::try_from(n_rejected).unwrap_or(i64::MAX),
+        error_message,
+    };
     ExportTraceServiceResponse {
-        partial_success: (n_rejected > 0).then(|| ExportTracePartialSuccess {
-            rejected_spans: i64::try_from(n_rejected).unwrap_or(i64::MAX),
-            error_message: rejections.message(),
-        }),
+        partial_success: (!partial.error_message.is_empty()).then_some(partial),
     }
 }
 
