@@ -87,7 +87,7 @@ fn start(
 
     let grpc = grpc::router(Arc::clone(&ingest), &addresses.http_endpoint());
     parts.spawn(serve(listeners.grpc, grpc));
-    let http = http::router(ingest, &addresses.grpc_endpoint());
+    let http = http::router(ingest, &addresses.grpc_endpoint(), &config.cors_origins);
     parts.spawn(serve(listeners.http, http));
 
     let pages = longpole_ui::router(UiState {

@@ -5,6 +5,8 @@
 //!
 //! [OTLP/HTTP]: https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
+mod cors;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,13 +33,22 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 /// What was sent is quoted up to here.
 const QUOTE_CHARS_MAX: usize = 100;
 
-/// The receiver's paths; who speaks gRPC is sent to `grpc_endpoint`.
-pub(crate) fn router(ingest: Arc<Ingest>, grpc_endpoint: &str) -> Router {
+/// The receiver's paths. Who speaks gRPC is sent to `grpc_endpoint`; browsers may send from pages of
+/// `cors_origins`.
+pub(crate) fn router(
+    ingest: Arc<Ingest>,
+    grpc_endpoint: &str,
+    cors_origins: &[HeaderValue],
+) -> Router {
     let receiver = Receiver {
         ingest,
         grpc_endpoint: grpc_endpoint.into(),
     };
-    Router::new().fallback(receive).with_state(receiver)
+    let router = Router::new().fallback(receive).with_state(receiver);
+    match cors::layer(cors_origins) {
+        Some(layer) => router.layer(layer),
+        None => router,
+    }
 }
 
 #[derive(Clone)]

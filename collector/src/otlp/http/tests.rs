@@ -47,7 +47,7 @@ async fn send(
     let request = request
         .body(AxumBody::from(body.into()))
         .expect("a request");
-    let answer = router(ingest(store, LIMIT_BYTES), "http://127.0.0.1:4317")
+    let answer = router(ingest(store, LIMIT_BYTES), "http://127.0.0.1:4317", &[])
         .oneshot(request)
         .await
         .expect("an answer");
