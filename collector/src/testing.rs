@@ -36,6 +36,8 @@ pub(crate) enum Mood {
     Busy,
     /// Never answers.
     Silent,
+    /// Has no room left on its disk.
+    Full,
     /// Has lost its disk.
     Broken,
 }
@@ -95,6 +97,11 @@ impl Store for FakeStore {
             Mood::Busy => done(Err(StorageError::Busy {
                 waiting_bytes: 2,
                 limit_bytes: 1,
+            })),
+            Mood::Full => done(Err(StorageError::Full {
+                path: "data".into(),
+                free_bytes: 1,
+                least_bytes: 2,
             })),
             Mood::Silent => state.silenced.push(done),
             Mood::Broken => done(Err(StorageError::Damaged {

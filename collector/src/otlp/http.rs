@@ -234,6 +234,3 @@ pub(crate) fn quote(bytes: &[u8]) -> String {
         .take(QUOTE_CHARS_MAX)
         .collect()
 }
-
-#[cfg(test)]
-mod tests;
