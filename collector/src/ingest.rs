@@ -275,3 +275,6 @@ impl Ingest {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests;

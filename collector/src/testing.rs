@@ -77,6 +77,18 @@ impl FakeStore {
             .expect("the sender is ours");
     }
 
+    /// Ends the silence about the first `n_requests` that wait for an answer.
+    pub(crate) fn settle(
+        &self,
+        n_requests: usize,
+        answer: impl Fn() -> Result<Appended, StorageError>,
+    ) {
+        let settled: Vec<_> = self.state.lock().silenced.drain(..n_requests).collect();
+        for done in settled {
+            done(answer());
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.state.lock().is_closed
     }
