@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use http::HeaderValue;
 use longpole_storage::{Durability, StoreConfig};
 use longpole_ui::LinkTemplates;
 use tonic::transport::Uri;
@@ -55,6 +56,8 @@ pub struct Config {
     pub memory_limit_bytes: u64,
     /// How large an export request may be after decompression, in bytes.
     pub max_request_bytes: usize,
+    /// The origins whose pages may send to OTLP/HTTP from a browser; `*` for any.
+    pub cors_origins: Vec<HeaderValue>,
     /// How to log.
     pub log: LogConfig,
 }
@@ -77,6 +80,7 @@ impl Config {
             max_disk_bytes: store.max_disk_bytes,
             memory_limit_bytes: store.memory_limit_bytes,
             max_request_bytes: MAX_REQUEST_BYTES,
+            cors_origins: Vec::new(),
             log: LogConfig::default(),
         }
     }

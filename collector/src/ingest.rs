@@ -3,6 +3,7 @@
 //! Success is answered only once the store says that the spans are as durable as promised. What is
 //! on its way is counted in bytes and bounded; over the bound a client is told to come back.
 
+mod compression;
 mod in_flight;
 
 use std::sync::Arc;
@@ -10,25 +11,28 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use longpole_proto::formats::otlp_json;
-use longpole_proto::wire::{ExportRequest, Rejections};
+use longpole_proto::wire::{ExportRequest, Rejections, Warnings};
 use longpole_storage::{Appended, StorageError, Store};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Transport};
 
-pub(crate) use in_flight::{InFlight, Reservation};
+pub(crate) use compression::Encoding;
+pub(crate) use in_flight::{ConnectionBytes, InFlight, Reservation};
 
-/// How long a request may take in all, from its first byte to the store's word. Exporters give up
-/// after 10 s by default; this only keeps silent clients from staying.
-pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_mins(1);
+/// How long the store is waited for. Exporters give up after 10 s by default; this only keeps
+/// requests from gathering behind a disk that hangs.
+pub(crate) const STORE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How many bytes of requests may be on their way at once, unless a few of the largest allowed
 /// requests are more.
 const IN_FLIGHT_BYTES_MAX: u64 = 256 << 20;
 
-/// Bodies larger than this are parsed off the reactor.
+/// Bodies larger than this are read off the reactor; compressed ones from an eighth of it, as that is
+/// what spans commonly shrink to.
 const INLINE_BYTES_MAX: usize = 256 << 10;
+const INLINE_PACKED_BYTES_MAX: usize = INLINE_BYTES_MAX / 8;
 
 /// Why a request is refused as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +49,7 @@ pub(crate) enum Refusal {
     #[error("content type {0:?} is not supported; send application/x-protobuf or application/json")]
     ContentType(String),
     /// It is compressed in a way that is not understood.
-    #[error("content encoding {0:?} is not supported; send gzip or none")]
+    #[error("content encoding {0:?} is not supported; send gzip, zstd or none")]
     ContentEncoding(String),
     /// It is OTLP, but not traces.
     #[error("longpole takes traces, not {0}; switch the exporter of {0} off")]
@@ -62,14 +66,22 @@ pub(crate) enum Refusal {
     /// It is no gRPC, on the port that is for it.
     #[error("this port takes OTLP/gRPC; send OTLP/HTTP to {http_endpoint}/v1/traces")]
     NotGrpc { http_endpoint: String },
-    /// It is gRPC, on the port that is for HTTP/1.1.
-    #[error("the OTLP/HTTP port takes HTTP/1.1; send OTLP/gRPC to {grpc_endpoint}")]
+    /// It is gRPC, on the port that is for OTLP/HTTP.
+    #[error("this port takes OTLP/HTTP; send OTLP/gRPC to {grpc_endpoint}")]
     NotHttp { grpc_endpoint: String },
     /// Too much is on its way.
     #[error("more than {limit_bytes} bytes of requests are being worked on; try again in a second")]
     Busy { limit_bytes: u64 },
-    /// It took too long.
-    #[error("request took longer than {} s; try again", waited.as_secs())]
+    /// Too much of one connection is on its way.
+    #[error(
+        "more than {limit_bytes} bytes of requests of this connection are being worked on; try again in a second"
+    )]
+    TooMuchAtOnce { limit_bytes: u64 },
+    /// It came too slowly.
+    #[error("request was not there after {} s; try again with smaller batches", waited.as_secs())]
+    SlowBody { waited: Duration },
+    /// The store took too long.
+    #[error("spans were not stored within {} s; try again", waited.as_secs())]
     Slow { waited: Duration },
     /// The disk is nearly full.
     #[error(
@@ -102,31 +114,51 @@ impl From<StorageError> for Refusal {
     }
 }
 
-/// An export request's body, decompressed.
-#[derive(Debug)]
-pub(crate) enum Body {
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
     /// An `ExportTraceServiceRequest` in protobuf.
-    Protobuf(Bytes),
+    Protobuf,
     /// The same in JSON.
-    Json(Bytes),
+    Json,
+}
+
+/// An export request's body, all of it, as it came.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) bytes: Bytes,
+    pub(crate) encoding: Encoding,
+    pub(crate) format: Format,
 }
 
 impl Body {
-    fn len(&self) -> usize {
-        match self {
-            Self::Protobuf(bytes) | Self::Json(bytes) => bytes.len(),
-        }
+    /// Whether reading it would keep a worker of the runtime from other requests for long.
+    fn is_large(&self) -> bool {
+        let inline_max = match self.encoding {
+            Encoding::Identity => INLINE_BYTES_MAX,
+            Encoding::Gzip | Encoding::Zstd => INLINE_PACKED_BYTES_MAX,
+        };
+        self.bytes.len() > inline_max
     }
+}
 
-    fn parse(self) -> Result<ExportRequest, Refusal> {
-        match self {
-            Self::Protobuf(bytes) => ExportRequest::parse(bytes).map_err(|error| {
-                Refusal::Undecodable(format!("request is not an OTLP export request: {error}"))
-            }),
-            Self::Json(bytes) => otlp_json::read_export_request(&bytes)
-                .map_err(|error| Refusal::Undecodable(error.to_string())),
-        }
+fn parse(format: Format, bytes: Bytes) -> Result<ExportRequest, Refusal> {
+    match format {
+        Format::Protobuf => ExportRequest::parse(bytes).map_err(|error| {
+            Refusal::Undecodable(format!("request is not an OTLP export request: {error}"))
+        }),
+        Format::Json => otlp_json::read_export_request(&bytes)
+            .map_err(|error| Refusal::Undecodable(error.to_string())),
     }
+}
+
+/// What is to be said of a request that was taken.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The spans that were not.
+    pub(crate) rejections: Rejections,
+    /// What is odd about those that were.
+    pub(crate) warnings: Warnings,
 }
 
 /// Takes requests in, for all receivers.
@@ -160,18 +192,14 @@ impl Ingest {
         self.request_bytes_max
     }
 
-    /// How many bytes of requests may be on their way at once.
-    pub(crate) fn in_flight_bytes_max(&self) -> u64 {
-        self.in_flight.limit_bytes()
+    /// Room for a request of a connection, of no bytes yet.
+    pub(crate) fn reserve(&self, connection: ConnectionBytes) -> Reservation {
+        Reservation::new(Arc::clone(&self.in_flight), connection)
     }
 
-    /// Room for a request, of no bytes yet.
-    pub(crate) fn reserve(&self) -> Reservation {
-        Reservation::new(Arc::clone(&self.in_flight))
-    }
-
-    /// Stores a request's spans and returns what was refused of them. `room` must cover the body.
-    /// When the caller goes away the spans are stored and counted all the same.
+    /// Stores a request's spans and returns what is to be said of them. `room` must cover the body.
+    /// When the caller goes away, or is told to come back because the store takes too long, the
+    /// spans may be stored and counted all the same: a request that comes again is known.
     ///
     /// # Errors
     /// When the request as a whole is refused; nothing of it counts as stored then.
@@ -180,12 +208,12 @@ impl Ingest {
         transport: Transport,
         body: Body,
         room: Reservation,
-    ) -> Result<Rejections, Refusal> {
-        let n_bytes = body.len();
+    ) -> Result<Taken, Refusal> {
         let (done, stored) = oneshot::channel();
         let this = Arc::clone(self);
+        let is_large = body.is_large();
         let submit = move || this.submit(transport, body, room, done);
-        let rejections = if n_bytes > INLINE_BYTES_MAX {
+        let taken = if is_large {
             // A panic in there is a bug the client cannot mend by trying again.
             tokio::task::spawn_blocking(submit)
                 .await
@@ -193,11 +221,14 @@ impl Ingest {
         } else {
             submit()?
         };
-        match stored.await {
-            Ok(Ok(_)) => Ok(rejections),
-            Ok(Err(error)) => Err(error.into()),
+        match tokio::time::timeout(STORE_DEADLINE, stored).await {
+            Ok(Ok(Ok(_))) => Ok(taken),
+            Ok(Ok(Err(error))) => Err(error.into()),
             // The store dropped the completion: it is going away.
-            Err(_) => Err(Refusal::Closing),
+            Ok(Err(_)) => Err(Refusal::Closing),
+            Err(_) => Err(Refusal::Slow {
+                waited: STORE_DEADLINE,
+            }),
         }
     }
 
@@ -207,21 +238,26 @@ impl Ingest {
             .request_refused(transport, refusal, (self.clock)());
     }
 
-    /// Parses and hands over to the store; `done` hears what came of it.
+    /// Unpacks, parses and hands over to the store; `done` hears what came of it.
     fn submit(
         &self,
         transport: Transport,
         body: Body,
-        room: Reservation,
+        mut room: Reservation,
         done: oneshot::Sender<Result<Appended, StorageError>>,
-    ) -> Result<Rejections, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let started = Instant::now();
-        let n_bytes = body.len();
-        let request = body.parse()?;
+        let bytes = body
+            .encoding
+            .unpack(body.bytes, self.request_bytes_max, &mut room)?;
+        let n_bytes = bytes.len();
+        let request = parse(body.format, bytes)?;
         let now = (self.clock)();
-        let rejections = request.rejections().clone();
-        self.metrics
-            .request_read(transport, n_bytes, &rejections, now);
+        let taken = Taken {
+            rejections: request.rejections().clone(),
+            warnings: request.warnings(),
+        };
+        self.metrics.request_read(transport, n_bytes, &taken, now);
         let metrics = Arc::clone(&self.metrics);
         let completion = move |result: Result<Appended, StorageError>| {
             if let Ok(appended) = &result {
@@ -236,6 +272,9 @@ impl Ingest {
         } else {
             self.store.append(request, now, Box::new(completion));
         }
-        Ok(rejections)
+        Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests;

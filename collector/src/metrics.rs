@@ -6,7 +6,6 @@ mod store;
 use std::time::Duration;
 
 use longpole_proto::UnixNanos;
-use longpole_proto::wire::Rejections;
 use longpole_storage::StoreStatus;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -15,7 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::ingest::Refusal;
+use crate::ingest::{Refusal, Taken};
 use crate::otlp::reply;
 use crate::version::{COMMIT, VERSION};
 use refusals::Refusals;
@@ -60,6 +59,12 @@ struct OutcomeLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WarningLabels {
+    transport: &'static str,
+    reason: &'static str,
+}
+
 type Outcomes = Family<OutcomeLabels, Counter>;
 
 /// The counters of one server.
@@ -67,6 +72,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     spans: Outcomes,
     requests: Outcomes,
+    warnings: Family<WarningLabels, Counter>,
     spans_refused: Counter,
     refusals: Refusals,
     store: StoreMetrics,
@@ -90,6 +96,12 @@ impl Metrics {
             "receiver_spans",
             "Spans received, by what became of them",
             spans.clone(),
+        );
+        let warnings = Family::<WarningLabels, Counter>::default();
+        registry.register(
+            "receiver_odd_spans",
+            "Spans accepted although something is odd about them",
+            warnings.clone(),
         );
         let requests = Outcomes::default();
         registry.register(
@@ -140,6 +152,7 @@ impl Metrics {
             registry,
             spans,
             requests,
+            warnings,
             spans_refused: Counter::default(),
             refusals: Refusals::default(),
             store,
@@ -147,15 +160,23 @@ impl Metrics {
         }
     }
 
-    /// Notes a request that could be read, and the spans refused of it.
+    /// Notes a request that could be read, and what is to be said of its spans.
     pub(crate) fn request_read(
         &self,
         transport: Transport,
         n_bytes: usize,
-        rejections: &Rejections,
+        taken: &Taken,
         now: UnixNanos,
     ) {
         self.hot[transport as usize].bytes.inc_by(n_bytes as u64);
+        for (reason, n_spans) in taken.warnings.iter() {
+            let labels = WarningLabels {
+                transport: transport.name(),
+                reason: reason.name(),
+            };
+            self.warnings.get_or_create(&labels).inc_by(n_spans);
+        }
+        let rejections = &taken.rejections;
         if rejections.total() == 0 {
             return;
         }

@@ -9,3 +9,6 @@ pub mod client;
 pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod reply;
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,9 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminState};
 use crate::clock::Clock;
-use crate::ingest::{Ingest, Refusal};
+use crate::ingest::Ingest;
 use crate::listeners::Addresses;
-use crate::metrics::{Metrics, Transport};
+use crate::metrics::Metrics;
 use crate::otlp::{grpc, http};
 use crate::{Config, Listeners, RunError, banner, demo, http_server, shutdown};
 
@@ -76,22 +76,19 @@ fn start(
     ));
     let mut parts = JoinSet::new();
 
-    let receiver = grpc::Receiver::new(Arc::clone(&ingest), &addresses.http_endpoint());
-    let grpc = grpc::serve(listeners.grpc, receiver, stop.clone());
-    parts.spawn(async {
-        grpc.await.map_err(|source| RunError::Listener {
-            part: "OTLP/gRPC",
-            source: source.into(),
-        })
-    });
+    let connections_max = http_server::connections_max();
+    let serve = |listener, router| {
+        let served = http_server::serve(listener, router, connections_max, stop.clone());
+        async {
+            served.await;
+            Ok(())
+        }
+    };
 
-    let on_grpc = when_grpc_is_spoken(&ingest, addresses.grpc_endpoint());
-    let http = http::router(ingest);
-    let http = http_server::serve(listeners.http, http, on_grpc, stop.clone());
-    parts.spawn(async {
-        http.await;
-        Ok(())
-    });
+    let grpc = grpc::router(Arc::clone(&ingest), &addresses.http_endpoint());
+    parts.spawn(serve(listeners.grpc, grpc));
+    let http = http::router(ingest, &addresses.grpc_endpoint(), &config.cors_origins);
+    parts.spawn(serve(listeners.http, http));
 
     let pages = longpole_ui::router(UiState {
         store: Arc::clone(store),
@@ -106,12 +103,7 @@ fn start(
         clock: Arc::clone(clock),
         stop: stop.clone(),
     });
-    let pages = admin.merge(pages);
-    let ui = http_server::serve(listeners.ui, pages, Arc::new(|| {}), stop.clone());
-    parts.spawn(async {
-        ui.await;
-        Ok(())
-    });
+    parts.spawn(serve(listeners.ui, admin.merge(pages)));
 
     if config.demo {
         let endpoint = addresses
@@ -125,13 +117,6 @@ fn start(
         });
     }
     parts
-}
-
-/// Notes that a client spoke gRPC where HTTP/1.1 is spoken.
-fn when_grpc_is_spoken(ingest: &Arc<Ingest>, grpc_endpoint: String) -> http_server::OnHttp2 {
-    let ingest = Arc::clone(ingest);
-    let refusal = Refusal::NotHttp { grpc_endpoint };
-    Arc::new(move || ingest.refused(Transport::Grpc, &refusal))
 }
 
 fn receiver_status(

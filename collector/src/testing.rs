@@ -1,8 +1,11 @@
 //! A store for tests of what is in front of it.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use longpole_proto::TraceId;
 use longpole_proto::UnixNanos;
 use longpole_proto::testing::{START, span_id, trace_id};
@@ -12,6 +15,7 @@ use longpole_storage::{
     StorageError, Store, StoreStatus, StoredTrace, TraceVersion, Unseen,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parking_lot::Mutex;
 use prost::Message;
@@ -20,6 +24,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
+use crate::otlp::attributes;
 
 /// What a [`FakeStore`] does with what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +36,8 @@ pub(crate) enum Mood {
     Busy,
     /// Never answers.
     Silent,
+    /// Has no room left on its disk.
+    Full,
     /// Has lost its disk.
     Broken,
 }
@@ -70,6 +77,18 @@ impl FakeStore {
             .expect("the sender is ours");
     }
 
+    /// Ends the silence about the first `n_requests` that wait for an answer.
+    pub(crate) fn settle(
+        &self,
+        n_requests: usize,
+        answer: impl Fn() -> Result<Appended, StorageError>,
+    ) {
+        let settled: Vec<_> = self.state.lock().silenced.drain(..n_requests).collect();
+        for done in settled {
+            done(answer());
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.state.lock().is_closed
     }
@@ -90,6 +109,11 @@ impl Store for FakeStore {
             Mood::Busy => done(Err(StorageError::Busy {
                 waiting_bytes: 2,
                 limit_bytes: 1,
+            })),
+            Mood::Full => done(Err(StorageError::Full {
+                path: "data".into(),
+                free_bytes: 1,
+                least_bytes: 2,
             })),
             Mood::Silent => state.silenced.push(done),
             Mood::Broken => done(Err(StorageError::Damaged {
@@ -202,7 +226,7 @@ pub(crate) fn ingest(store: &Arc<FakeStore>, request_bytes_max: usize) -> Arc<In
     ))
 }
 
-/// An export request of `n_good` spans and `n_bad` ones whose trace ID is all zero.
+/// An export request of a service's `n_good` spans and `n_bad` ones whose trace ID is all zero.
 pub(crate) fn export_request(n_good: u64, n_bad: u64) -> Bytes {
     let span = |n: u64, trace_id: [u8; 16]| Span {
         trace_id: trace_id.to_vec(),
@@ -220,9 +244,25 @@ pub(crate) fn export_request(n_good: u64, n_bad: u64) -> Bytes {
     }];
     let request = ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
+            resource: Some(Resource {
+                attributes: vec![attributes::text("service.name", "shop")],
+                ..Resource::default()
+            }),
             scope_spans,
             ..ResourceSpans::default()
         }],
     };
     request.encode_to_vec().into()
+}
+
+/// Packed by gzip.
+pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain).expect("writing to memory");
+    encoder.finish().expect("writing to memory")
+}
+
+/// Packed by Zstandard.
+pub(crate) fn zstd(plain: &[u8]) -> Vec<u8> {
+    zstd::encode_all(plain, 3).expect("writing to memory")
 }

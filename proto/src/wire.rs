@@ -17,6 +17,7 @@ pub(crate) mod samples;
 mod span;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 pub use by_trace::{ByTrace, TraceSpans};
 pub use decode::{VALUE_DEPTH_MAX, decode_attribute, decode_outline, decode_traces, decode_value};
@@ -25,6 +26,7 @@ pub use outline::ResourceOutline;
 pub use rejections::{RejectReason, Rejections};
 pub use request::{ExportRequest, SPREAD_BYTES_MAX};
 pub use span::SpanSlice;
+pub use warnings::{WarnReason, Warnings};
 
 /// Why bytes are not a protobuf message of the expected shape. Positions count from the first byte
 /// of the whole message.

@@ -23,7 +23,7 @@ use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_exported_over_grpc_come_back_whole() {
-    for compression in [None, Some(Compression::Gzip)] {
+    for compression in [None, Some(Compression::Gzip), Some(Compression::Zstd)] {
         come_back_whole(async |server| {
             let exporter = SpanExporter::builder()
                 .with_tonic()
@@ -42,7 +42,7 @@ async fn spans_exported_over_grpc_come_back_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_exported_over_http_come_back_whole() {
     for protocol in [Protocol::HttpBinary, Protocol::HttpJson] {
-        for compression in [None, Some(Compression::Gzip)] {
+        for compression in [None, Some(Compression::Gzip), Some(Compression::Zstd)] {
             come_back_whole(async |server| {
                 let exporter = SpanExporter::builder()
                     .with_http()

@@ -63,6 +63,8 @@ impl Exporter {
         };
         match response.partial_success {
             None => Outcome::Acknowledged,
+            // A warning.
+            Some(partial) if partial.rejected_spans == 0 => Outcome::Acknowledged,
             Some(partial) => Outcome::Refused(partial.error_message),
         }
     }

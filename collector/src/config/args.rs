@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::HeaderValue;
 use longpole_storage::Durability;
 use longpole_ui::{LinkTemplateError, LinkTemplates};
 use tonic::transport::Uri;
@@ -110,6 +111,10 @@ pub(super) struct ServeArgs {
     /// How large an export request may be, after decompression
     #[arg(long, value_name = "BYTES", env = "LONGPOLE_MAX_REQUEST_BYTES", hide_env_values = true, default_value = "64MiB", value_parser = value::request_bytes)]
     max_request_bytes: usize,
+    /// Whose pages may send to OTLP/HTTP from a browser: an origin with its scheme and port, or * for
+    /// any; may be given several times
+    #[arg(long = "cors-origin", value_name = "ORIGIN", env = "LONGPOLE_CORS_ORIGIN", hide_env_values = true, value_delimiter = ',', value_parser = value::cors_origin)]
+    cors_origins: Vec<HeaderValue>,
     /// Also send a small shop's traffic to itself
     #[arg(long, env = "LONGPOLE_DEMO", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new())]
     demo: bool,
@@ -264,6 +269,7 @@ impl TryFrom<ServeArgs> for Config {
             max_disk_bytes: args.max_disk,
             memory_limit_bytes: args.memory_limit,
             max_request_bytes: args.max_request_bytes,
+            cors_origins: args.cors_origins,
             log: args.log.into(),
         })
     }

@@ -61,6 +61,10 @@ fn flags_become_typed_values() {
         "1GiB",
         "--max-request-bytes",
         "4MiB",
+        "--cors-origin",
+        "https://Shop.example,http://localhost:3000",
+        "--cors-origin",
+        "*",
         "--base-path",
         "/traces/",
         "--log-format",
@@ -76,6 +80,10 @@ fn flags_become_typed_values() {
     assert_eq!(config.max_disk_bytes, 2 << 30);
     assert_eq!(config.memory_limit_bytes, 1 << 30);
     assert_eq!(config.max_request_bytes, 4 << 20);
+    assert_eq!(
+        config.cors_origins,
+        ["https://shop.example", "http://localhost:3000", "*"]
+    );
     assert_eq!(config.base_path, "/traces/");
     assert_eq!(
         config.log,
@@ -114,7 +122,7 @@ fn flags_become_typed_values() {
 
 #[test]
 fn a_wrong_value_is_refused_with_what_is_expected() {
-    let cases: [(&[&str], &str); 19] = [
+    let cases: [(&[&str], &str); 22] = [
         (&["--ui", "16686"], "expected an IP address and a port"),
         (
             &["--otlp-grpc", "localhost:99999"],
@@ -128,6 +136,15 @@ fn a_wrong_value_is_refused_with_what_is_expected() {
         (
             &["--max-request-bytes", "2GiB"],
             "expected a size from 1KiB to 1GiB",
+        ),
+        (&["--cors-origin", "shop.example"], "expected an origin"),
+        (
+            &["--cors-origin", "https://shop.example/"],
+            "expected an origin",
+        ),
+        (
+            &["--cors-origin", "https://a@shop.example"],
+            "expected an origin",
         ),
         (&["--retention", "7"], "expected a duration from 1m"),
         (

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use http::HeaderValue;
 use longpole_ui::{LinkTemplate, LinkTemplateError, Urls};
 use tonic::transport::Uri;
 
@@ -75,6 +76,19 @@ pub(super) fn request_bytes(text: &str) -> Result<usize, String> {
     size(text, REQUEST_BYTES)
         .and_then(|bytes| usize::try_from(bytes).ok())
         .ok_or_else(|| "expected a size from 1KiB to 1GiB, such as 64MiB".to_owned())
+}
+
+/// An origin as browsers send it: no path, not even a slash.
+pub(super) fn cors_origin(text: &str) -> Result<HeaderValue, String> {
+    let is_origin = text.parse::<Uri>().is_ok_and(|uri| {
+        let parts = (uri.scheme_str(), uri.authority());
+        matches!(parts, (Some(scheme), Some(authority))
+            if text == format!("{scheme}://{authority}") && !authority.as_str().contains('@'))
+    });
+    HeaderValue::from_str(&text.to_ascii_lowercase())
+        .ok()
+        .filter(|_| text == "*" || is_origin)
+        .ok_or_else(|| "expected an origin such as https://shop.example, or *".to_owned())
 }
 
 pub(super) fn max_disk(text: &str) -> Result<u64, String> {

@@ -1,5 +1,7 @@
 //! Servers that do nothing with what they get: what receiving alone costs.
 
+mod codec;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,7 +26,7 @@ use tower::{Service, service_fn};
 
 use super::{Protocol, SinkConfig};
 use crate::config::MAX_REQUEST_BYTES;
-use crate::otlp::grpc::Raw;
+use codec::Raw;
 
 /// What a sink does before it drops a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

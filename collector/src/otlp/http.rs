@@ -1,8 +1,11 @@
-//! OTLP over HTTP/1.1: `POST /v1/traces` in protobuf and JSON ([OTLP/HTTP]).
+//! OTLP over HTTP: `POST /v1/traces` in protobuf and JSON ([OTLP/HTTP]).
 //!
 //! Every answer, refusals included, is in the request's encoding; refusals are `google.rpc.Status`.
+//! Path and headers are checked before any of the body is read.
 //!
 //! [OTLP/HTTP]: https://opentelemetry.io/docs/specs/otlp/#otlphttp
+
+mod cors;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +15,15 @@ use axum::body::Body as AxumBody;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, RETRY_AFTER};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
-use longpole_proto::wire::Rejections;
 use prost::Message;
 
-use crate::ingest::{Body, Ingest, REQUEST_DEADLINE, Refusal};
+use crate::ingest::{Body, ConnectionBytes, Encoding, Format, Ingest, Refusal, Taken};
 use crate::metrics::Transport;
-use crate::otlp::body::{self, Encoding};
-use crate::otlp::reply;
+use crate::otlp::body::Reader;
+use crate::otlp::{grpc, reply};
 
 /// How much of a refused body is read and dropped, so that a client that writes before it reads
 /// gets the refusal rather than a reset connection.
@@ -30,16 +33,28 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 /// What was sent is quoted up to here.
 const QUOTE_CHARS_MAX: usize = 100;
 
-/// The receiver's paths.
-pub(crate) fn router(ingest: Arc<Ingest>) -> Router {
-    Router::new().fallback(receive).with_state(ingest)
+/// The receiver's paths. Who speaks gRPC is sent to `grpc_endpoint`; browsers may send from pages of
+/// `cors_origins`.
+pub(crate) fn router(
+    ingest: Arc<Ingest>,
+    grpc_endpoint: &str,
+    cors_origins: &[HeaderValue],
+) -> Router {
+    let receiver = Receiver {
+        ingest,
+        grpc_endpoint: grpc_endpoint.into(),
+    };
+    let router = Router::new().fallback(receive).with_state(receiver);
+    match cors::layer(cors_origins) {
+        Some(layer) => router.layer(layer),
+        None => router,
+    }
 }
 
-/// How a body is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Protobuf,
-    Json,
+#[derive(Clone)]
+struct Receiver {
+    ingest: Arc<Ingest>,
+    grpc_endpoint: Arc<str>,
 }
 
 impl Format {
@@ -77,24 +92,20 @@ impl Format {
     }
 }
 
-async fn receive(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+async fn receive(State(receiver): State<Receiver>, request: Request) -> Response {
+    let Receiver {
+        ingest,
+        grpc_endpoint,
+    } = receiver;
     let (parts, mut body) = request.into_parts();
-    let declared = Format::of(&parts.headers);
+    if grpc::is_grpc(&parts.headers) {
+        let grpc_endpoint = grpc_endpoint.to_string();
+        return grpc::refuse(&ingest, &Refusal::NotHttp { grpc_endpoint });
+    }
     // Whoever says nothing we know is most likely a person.
-    let format = declared.clone().unwrap_or(Format::Json);
-    let work = async {
-        check_target(parts.uri.path(), &parts.method)?;
-        let format = declared.map_err(Refusal::ContentType)?;
-        let encoding = content_encoding(&parts.headers)?;
-        export(&ingest, format, encoding, &mut body).await
-    };
-    let outcome = tokio::time::timeout(REQUEST_DEADLINE, work)
-        .await
-        .unwrap_or(Err(Refusal::Slow {
-            waited: REQUEST_DEADLINE,
-        }));
-    match outcome {
-        Ok(rejections) => success(&rejections, format),
+    let format = Format::of(&parts.headers).unwrap_or(Format::Json);
+    match export(&ingest, &parts, &mut body).await {
+        Ok(taken) => success(&taken, format),
         Err(refusal) => {
             ingest.refused(format.transport(), &refusal);
             // Who waits for a go-ahead has not sent the body yet.
@@ -104,6 +115,27 @@ async fn receive(State(ingest): State<Arc<Ingest>>, request: Request) -> Respons
             refuse(&refusal, format)
         }
     }
+}
+
+async fn export(
+    ingest: &Arc<Ingest>,
+    parts: &Parts,
+    body: &mut AxumBody,
+) -> Result<Taken, Refusal> {
+    check_target(parts.uri.path(), &parts.method)?;
+    let format = Format::of(&parts.headers).map_err(Refusal::ContentType)?;
+    let encoding = content_encoding(&parts.headers)?;
+    let connection = parts.extensions.get::<ConnectionBytes>();
+    let room = ingest.reserve(connection.cloned().unwrap_or_default());
+    let (bytes, room) = Reader::new(body, ingest.request_bytes_max(), room)?
+        .rest()
+        .await?;
+    let body = Body {
+        bytes,
+        encoding,
+        format,
+    };
+    ingest.export(format.transport(), body, room).await
 }
 
 fn check_target(path: &str, method: &Method) -> Result<(), Refusal> {
@@ -129,28 +161,7 @@ fn content_encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     if values.next().is_some() {
         return Err(Refusal::ContentEncoding("several in a row".to_owned()));
     }
-    if value.is_empty() || value.eq_ignore_ascii_case(b"identity") {
-        Ok(Encoding::Identity)
-    } else if value.eq_ignore_ascii_case(b"gzip") {
-        Ok(Encoding::Gzip)
-    } else {
-        Err(Refusal::ContentEncoding(quote(value)))
-    }
-}
-
-async fn export(
-    ingest: &Arc<Ingest>,
-    format: Format,
-    encoding: Encoding,
-    body: &mut AxumBody,
-) -> Result<Rejections, Refusal> {
-    let (bytes, room) =
-        body::read(body, encoding, ingest.request_bytes_max(), ingest.reserve()).await?;
-    let body = match format {
-        Format::Protobuf => Body::Protobuf(bytes),
-        Format::Json => Body::Json(bytes),
-    };
-    ingest.export(format.transport(), body, room).await
+    Encoding::named(value).ok_or_else(|| Refusal::ContentEncoding(quote(value)))
 }
 
 async fn discard(body: &mut AxumBody) {
@@ -167,8 +178,8 @@ async fn discard(body: &mut AxumBody) {
     tokio::time::timeout(DISCARD_DEADLINE, read).await.ok();
 }
 
-fn success(rejections: &Rejections, format: Format) -> Response {
-    let answer = reply::success(rejections);
+fn success(taken: &Taken, format: Format) -> Response {
+    let answer = reply::success(taken);
     let body = match format {
         Format::Protobuf => answer.encode_to_vec(),
         Format::Json => match answer.partial_success {
@@ -223,6 +234,3 @@ pub(crate) fn quote(bytes: &[u8]) -> String {
         .take(QUOTE_CHARS_MAX)
         .collect()
 }
-
-#[cfg(test)]
-mod tests;

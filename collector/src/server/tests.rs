@@ -184,16 +184,13 @@ async fn the_demo_fills_its_own_server() {
 }
 
 #[tokio::test]
-async fn grpc_on_the_http_port_is_noted() {
+async fn grpc_on_the_http_port_is_sent_to_its_own() {
     let running = Running::start(Mood::Willing, |_| {}).await;
-    let mut stream = TcpStream::connect(running.addresses.otlp_http)
-        .await
-        .expect("a connection");
-    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    stream.write_all(preface).await.expect("it is taken");
-    let mut answer = Vec::new();
-    // Whether it ends in an orderly way is nothing a gRPC client could make use of.
-    stream.read_to_end(&mut answer).await.ok();
+    let client = Client::new(running.addresses.http_endpoint().parse().expect("a URL"));
+    let status = client.export(request(1)).await.expect_err("refused");
+    assert_eq!(status.code(), tonic::Code::Unimplemented, "{status:?}");
+    let grpc_endpoint = running.addresses.grpc_endpoint();
+    assert!(status.message().contains(&grpc_endpoint), "{status:?}");
     let (_, metrics) = running.get("/metrics").await;
     let line = r#"requests_total{transport="grpc",outcome="refused",reason="not_http"} 1"#;
     assert!(metrics.contains(line), "{metrics}");

@@ -129,6 +129,34 @@ pub(super) fn resource((message, _): &Key<'_>) -> Resource {
     resource
 }
 
+/// Whether a resource's message names its service, with text that is not empty.
+pub(super) fn names_service(message: Reader<'_>) -> bool {
+    message
+        .map_while(Result::ok)
+        .filter(|field| field.number == 1)
+        .filter_map(|field| field.message().ok())
+        .any(|attribute| {
+            key_of(attribute.clone()) == Some(b"service.name") && text_of(attribute).is_some()
+        })
+}
+
+/// The text of a `KeyValue`'s value, when it is text that is not empty.
+fn text_of(message: Reader<'_>) -> Option<&[u8]> {
+    let value = message
+        .map_while(Result::ok)
+        .filter(|field| field.number == 2)
+        .last()?
+        .message()
+        .ok()?;
+    let text = value
+        .map_while(Result::ok)
+        .filter(|field| field.number == 1)
+        .last()?
+        .bytes()
+        .ok()?;
+    (!text.is_empty()).then_some(text)
+}
+
 /// The key of a `KeyValue` that is a key, then a value, both short, as nearly all are.
 fn plain_key(message: &[u8]) -> Option<&[u8]> {
     let &[0x0a, key_len @ ..0x80, ref rest @ ..] = message else {

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
+use super::outline::names_service;
 use super::reader::{Field, Reader};
-use super::{ByTrace, Rejections, SpanSlice, WireError};
+use super::{ByTrace, Rejections, SpanSlice, WarnReason, Warnings, WireError};
 
 /// How many bytes the resources and scopes of one request may take once each trace has its own:
 /// 131,072 traces of one request may share a resource of 2 KiB.
@@ -28,11 +29,12 @@ pub struct ExportRequest {
     /// By scope: the resource it belongs to.
     resource_of: Vec<u32>,
     rejections: Rejections,
+    warnings: Warnings,
 }
 
 impl ExportRequest {
     /// Walks an export request in one pass. Spans that are refused are counted in
-    /// [`Self::rejections`]; attributes, events and links are not looked into.
+    /// [`Self::rejections`]; their attributes, events and links are not looked into.
     ///
     /// # Errors
     /// When the bytes are not an `ExportTraceServiceRequest` at all: broken outside of any span,
@@ -46,6 +48,7 @@ impl ExportRequest {
             scopes: Groups::default(),
             resource_of: Vec::new(),
             rejections: Rejections::default(),
+            warnings: Warnings::default(),
         };
         let bytes = request.bytes.clone();
         for field in Reader::new(&bytes) {
@@ -71,6 +74,11 @@ impl ExportRequest {
     /// The refused spans.
     pub fn rejections(&self) -> &Rejections {
         &self.rejections
+    }
+
+    /// What is odd about the accepted spans.
+    pub fn warnings(&self) -> Warnings {
+        self.warnings
     }
 
     /// Adds refusals that were found before the request had this form (a JSON reader's).
@@ -100,12 +108,19 @@ impl ExportRequest {
     fn walk_resource_spans(&mut self, bytes: &[u8], message: Reader<'_>) -> Result<(), WireError> {
         let mark = self.resources.mark();
         let n_scopes = self.resource_of.len();
+        let n_spans = self.spans.len();
+        let mut is_named = false;
         for field in message {
             let field = field?;
             match field.number {
+                // The resource, which may come in pieces.
+                1 => {
+                    is_named |= names_service(field.message()?);
+                    self.resources.keep(&field);
+                }
                 2 => self.walk_scope_spans(bytes, field.message()?)?,
-                // Resource and schema URL.
-                1 | 3 => {
+                // The schema URL.
+                3 => {
                     field.range()?;
                     self.resources.keep(&field);
                 }
@@ -114,6 +129,10 @@ impl ExportRequest {
         }
         self.resources
             .close(mark, self.resource_of.len() > n_scopes);
+        if !is_named {
+            let n_spans = self.spans.len() - n_spans;
+            self.warnings.add(WarnReason::NoServiceName, n_spans as u64);
+        }
         Ok(())
     }
 
@@ -125,7 +144,12 @@ impl ExportRequest {
             let field = field?;
             match field.number {
                 2 => match SpanSlice::read(bytes, field.range()?, scope) {
-                    Ok(span) => self.spans.push(span),
+                    Ok(span) => {
+                        let is_odd = span.end < span.start;
+                        self.warnings
+                            .add(WarnReason::EndsBeforeStart, is_odd.into());
+                        self.spans.push(span);
+                    }
                     Err(reason) => self.rejections.add(reason, 1),
                 },
                 // Scope and schema URL.

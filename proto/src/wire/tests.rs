@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, TracesData};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -29,6 +30,23 @@ fn reason_to_refuse(span: &Span) -> Option<RejectReason> {
     } else {
         None
     }
+}
+
+/// Whether a resource says what its service is called.
+fn is_named(resource: &ResourceSpans) -> bool {
+    let attributes = resource
+        .resource
+        .iter()
+        .flat_map(|resource| &resource.attributes);
+    attributes
+        .filter(|attribute| attribute.key == "service.name")
+        .any(|attribute| {
+            let value = attribute
+                .value
+                .as_ref()
+                .and_then(|value| value.value.as_ref());
+            matches!(value, Some(Value::StringValue(name)) if !name.is_empty())
+        })
 }
 
 /// What the walker must find for a span that prost decoded.
@@ -147,6 +165,19 @@ proptest! {
         }
         prop_assert_eq!(slices.next(), None);
         prop_assert_eq!(request.rejections(), &expected);
+        let n_backwards = request.spans().iter().filter(|span| span.end < span.start).count();
+        let warned = |reason| {
+            let warnings = request.warnings();
+            warnings.iter().find(|(known, _)| *known == reason).map_or(0, |(_, count)| count)
+        };
+        prop_assert_eq!(warned(WarnReason::EndsBeforeStart), n_backwards as u64);
+        let nameless = message.resource_spans.iter().filter(|resource| !is_named(resource));
+        let n_nameless = nameless
+            .flat_map(|resource| &resource.scope_spans)
+            .flat_map(|scope| &scope.spans)
+            .filter(|span| reason_to_refuse(span).is_none())
+            .count();
+        prop_assert_eq!(warned(WarnReason::NoServiceName), n_nameless as u64);
     }
 
     #[test]

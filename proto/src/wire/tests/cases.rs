@@ -118,6 +118,68 @@ fn an_empty_request_has_no_spans() {
 }
 
 #[test]
+fn what_is_odd_about_kept_spans_is_counted() {
+    let scope_spans = |spans: &[Vec<u8>]| {
+        let spans: Vec<u8> = spans.iter().flat_map(|span| field(2, span)).collect();
+        field(2, &spans)
+    };
+    let backwards = span_with(
+        &[
+            &[0x39][..],
+            &2_u64.to_le_bytes(),
+            &[0x41],
+            &1_u64.to_le_bytes(),
+        ]
+        .concat(),
+    );
+    let refused = vec![0x30];
+    let two = scope_spans(&[span_with(&[]), backwards, refused]);
+    let attribute = |key: &[u8], value: &[u8]| field(1, &[field(1, key), field(2, value)].concat());
+    let name = attribute(b"service.name", &field(1, b"shop"));
+    let message = |fields: &[Vec<u8>]| {
+        let request = parse(&field(1, &fields.concat())).expect("a request");
+        request.warnings().message()
+    };
+    let backwards = "1 span kept, but with an end before the start";
+    let both =
+        format!("2 spans kept, but without service.name (set OTEL_SERVICE_NAME); {backwards}");
+    let other = attribute(b"host.name", &field(1, b"shop"));
+    let named: [&[Vec<u8>]; 3] = [
+        &[field(1, &name), two.clone()],
+        &[
+            two.clone(),
+            field(1, &[other.clone(), name.clone()].concat()),
+        ],
+        // In two pieces.
+        &[field(1, &name), two.clone(), field(1, &other)],
+    ];
+    for fields in named {
+        assert_eq!(message(fields), backwards);
+    }
+    let nameless: [&[Vec<u8>]; 5] = [
+        std::slice::from_ref(&two),
+        &[field(1, &other), two.clone()],
+        &[
+            field(1, &attribute(b"service.name", &field(1, b""))),
+            two.clone(),
+        ],
+        &[
+            field(1, &attribute(b"service.name", &[0x18, 7])),
+            two.clone(),
+        ],
+        &[field(1, &field(1, &field(1, b"service.name"))), two.clone()],
+    ];
+    for fields in nameless {
+        assert_eq!(message(fields), both);
+    }
+    assert_eq!(
+        message(&[scope_spans(&[vec![0x30]])]),
+        "",
+        "nothing is kept"
+    );
+}
+
+#[test]
 fn a_parent_of_zeros_is_none() {
     let request = parse(&request_of(&[span_with(&field(4, &[0; 8]))])).expect("a request");
     assert_eq!(request.spans()[0].parent_id, None);

@@ -8,7 +8,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 /// Requests as bytes, answers as export responses.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Raw;
+pub(super) struct Raw;
 
 impl Codec for Raw {
     type Encode = ExportTraceServiceResponse;
