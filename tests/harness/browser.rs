@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
 
+use fantoccini::error::CmdError;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -89,18 +90,27 @@ impl Browser {
         self.page.title().await.expect("a page has a title")
     }
 
-    /// The visible text of everything that matches a CSS selector, in order, white space folded.
+    /// The visible text of everything that matches a CSS selector, in order, white space folded; of one
+    /// page, also while another takes its place.
     ///
     /// # Panics
     /// When the selector is none.
     pub async fn texts(&self, selector: &str) -> Vec<String> {
-        let elements = self.page.find_all(Locator::Css(selector)).await;
+        loop {
+            match self.try_texts(selector).await {
+                Err(error) if error.is_stale_element_reference() => {}
+                texts => return texts.expect("the selector is CSS, and elements have text"),
+            }
+        }
+    }
+
+    async fn try_texts(&self, selector: &str) -> Result<Vec<String>, CmdError> {
         let mut texts = Vec::new();
-        for element in elements.expect("the selector is CSS") {
-            let text = element.text().await.expect("an element has text");
+        for element in self.page.find_all(Locator::Css(selector)).await? {
+            let text = element.text().await?;
             texts.push(text.split_whitespace().collect::<Vec<_>>().join(" "));
         }
-        texts
+        Ok(texts)
     }
 
     /// Clicks the first thing that matches a CSS selector.
