@@ -4,12 +4,13 @@
 //! and [`render`](crate::pages::message::render) gives it the shape its path asks for.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
 use longpole_analysis::format::count;
-use longpole_analysis::query::QueryError;
+use longpole_analysis::query::{ParseError, QueryError};
 use longpole_proto::wire::WireError;
 use longpole_proto::{IdError, TraceId};
 use longpole_storage::StorageError;
@@ -25,32 +26,39 @@ const VALUE_CHARS_MAX: usize = 80;
 pub(crate) struct BadParameter {
     /// Its name.
     pub(crate) name: String,
-    /// What was given, cut when long.
+    /// What was given, cut when long; empty when the name alone is wrong.
     pub(crate) value: String,
-    /// What would mean something.
-    pub(crate) expected: String,
-    /// Whether there is no parameter of this name.
-    pub(crate) is_unknown: bool,
+    /// What is wrong with it and what would mean something, behind name and value.
+    pub(crate) problem: String,
 }
 
 impl BadParameter {
-    pub(crate) fn new(name: &str, value: &str, expected: impl Into<String>) -> Self {
-        Self {
-            name: cut(name),
-            value: cut(value),
-            expected: expected.into(),
-            is_unknown: false,
-        }
+    pub(crate) fn new(name: &str, value: &str, expected: impl Display) -> Self {
+        Self::with_problem(
+            name,
+            value,
+            format!("is not understood: expected {expected}"),
+        )
     }
 
-    pub(crate) fn unknown(name: &str, value: &str, known: &[&str]) -> Self {
+    pub(crate) fn unknown(name: &str, known: &[&str]) -> Self {
         let expected = match known {
             [] => "none".to_owned(),
             known => format!("one of the parameters {}", known.join(", ")),
         };
+        let problem = format!("is not a parameter here: expected {expected}");
+        Self::with_problem(name, "", problem)
+    }
+
+    pub(crate) fn query(name: &str, text: &str, error: &ParseError) -> Self {
+        Self::with_problem(name, text, format!("is wrong {error}"))
+    }
+
+    fn with_problem(name: &str, value: &str, problem: String) -> Self {
         Self {
-            is_unknown: true,
-            ..Self::new(name, value, expected)
+            name: cut(name),
+            value: cut(value),
+            problem,
         }
     }
 }
@@ -113,25 +121,21 @@ pub(crate) enum UiError {
 }
 
 fn said(parameters: &[BadParameter]) -> String {
-    let say = |bad: &BadParameter| {
-        if bad.is_unknown {
-            format!(
-                "{} is not a parameter here: expected {}",
-                bad.name, bad.expected
-            )
-        } else {
-            format!(
-                "{}={} is not understood: expected {}",
-                bad.name, bad.value, bad.expected
-            )
-        }
-    };
-    parameters.iter().map(say).collect::<Vec<_>>().join("; ")
+    let said = parameters.iter().map(|bad| {
+        let BadParameter {
+            name,
+            value,
+            problem,
+        } = bad;
+        let mark = if value.is_empty() { "" } else { "=" };
+        format!("{name}{mark}{value} {problem}")
+    });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 impl UiError {
-    pub(crate) fn unknown_parameter(name: &str, value: &str, known: &[&str]) -> Self {
-        Self::Parameters(vec![BadParameter::unknown(name, value, known)])
+    pub(crate) fn unknown_parameter(name: &str, known: &[&str]) -> Self {
+        Self::Parameters(vec![BadParameter::unknown(name, known)])
     }
 
     pub(crate) fn trace_id(text: &str, source: IdError) -> Self {

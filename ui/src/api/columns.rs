@@ -45,7 +45,7 @@ pub(crate) async fn columns(
     let mut words = String::new();
     for (name, value) in &pairs {
         if name != "q" {
-            return Err(UiError::unknown_parameter(name, value, &["q"]));
+            return Err(UiError::unknown_parameter(name, &["q"]));
         }
         value.trim().clone_into(&mut words);
     }
@@ -120,7 +120,7 @@ impl Asked {
                     UiError::Parameters(vec![BadParameter::new(name, value, expected)])
                 })?),
                 "span" => Self::Span(value.parse().map_err(|_| UiError::span(value))?),
-                _ => return Err(UiError::unknown_parameter(name, value, &["row", "span"])),
+                _ => return Err(UiError::unknown_parameter(name, &["row", "span"])),
             };
         }
         Ok(asked)

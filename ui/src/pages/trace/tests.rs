@@ -512,9 +512,8 @@ async fn what_is_no_trace_id_is_told_what_one_looks_like() {
         "/trace/00000000000000000000000000000000",
         "/trace/%3Cscript%3E",
         "/trace/%ff",
-        "/trace?id=<b>",
     ] {
-        let page = get(&site, &uri.replace('<', "%3C").replace('>', "%3E")).await;
+        let page = get(&site, uri).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{uri}");
         assert!(
             page.texts("main").concat().contains("32 hex digits"),
