@@ -224,7 +224,6 @@ fn facts(form: &SearchForm) -> Vec<String> {
         .into_iter()
         .collect();
     let said = [
-        ("query", &form.q),
         ("service", &form.service),
         ("operation", &form.op),
         ("at least", &form.min),
