@@ -15,6 +15,9 @@
 //!
 //! [CRISP]: https://www.usenix.org/conference/atc22/presentation/zhang-zhizhou
 
+#[cfg(any(test, feature = "testing"))]
+pub mod others;
+
 use std::cmp::Reverse;
 
 use longpole_proto::{Trace, UnixNanos};
@@ -60,16 +63,7 @@ struct Walk<'a> {
 /// The critical path of the request in order of time. Takes O(n log n); a span without duration has
 /// no section, and neighbours of one span are one section.
 pub(crate) fn critical_path(trace: &Trace, awaited: &[bool]) -> Vec<Section> {
-    let root = trace.request_root();
-    let mut walk = Walk {
-        trace,
-        awaited,
-        frames: Vec::new(),
-        pending: Vec::new(),
-        open: Vec::new(),
-        sections: Vec::new(),
-    };
-    walk.enter(root, trace.span(root).start, end(trace, root));
+    let mut walk = Walk::of(trace, awaited);
     while !walk.frames.is_empty() {
         walk.step();
     }
@@ -78,7 +72,22 @@ pub(crate) fn critical_path(trace: &Trace, awaited: &[bool]) -> Vec<Section> {
     sections
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// At the end of the request.
+    fn of(trace: &'a Trace, awaited: &'a [bool]) -> Self {
+        let root = trace.request_root();
+        let mut walk = Walk {
+            trace,
+            awaited,
+            frames: Vec::new(),
+            pending: Vec::new(),
+            open: Vec::new(),
+            sections: Vec::new(),
+        };
+        walk.enter(root, trace.span(root).start, end(trace, root));
+        walk
+    }
+
     fn enter(&mut self, span_idx: usize, lo: UnixNanos, hi: UnixNanos) {
         let pending_from = self.pending.len();
         let children = self
@@ -106,8 +115,10 @@ impl Walk<'_> {
         });
     }
 
-    /// Moves the innermost frame's cursor back once, into a child or to the next child's end.
-    fn step(&mut self) {
+    /// Moves the innermost frame's cursor back once, into a child or to the next child's end. Says how
+    /// many children it looked at, which is all its work but entering a child.
+    fn step(&mut self) -> usize {
+        let mut n_looked_at = 1;
         let frame = self
             .frames
             .last_mut()
@@ -117,12 +128,14 @@ impl Walk<'_> {
         {
             self.open.push(child);
             frame.next += 1;
+            n_looked_at += 1;
         }
         // The cursor only moves back: what starts at or after it is done with.
         while self.open.len() > frame.open_from
             && self.open[self.open.len() - 1].start >= frame.cursor
         {
             self.open.pop();
+            n_looked_at += 1;
         }
         if frame.cursor > frame.lo {
             if self.open.len() > frame.open_from {
@@ -130,7 +143,7 @@ impl Walk<'_> {
                 let (lo, hi) = (child.start.max(frame.lo), frame.cursor);
                 frame.cursor = lo;
                 self.enter(child.span_idx, lo, hi);
-                return;
+                return n_looked_at;
             }
             let own_from = self
                 .pending
@@ -143,11 +156,12 @@ impl Walk<'_> {
             };
             frame.cursor = own_from;
             self.note(own);
-            return;
+            return n_looked_at;
         }
         self.pending.truncate(frame.pending_from);
         self.open.truncate(frame.open_from);
         self.frames.pop();
+        n_looked_at
     }
 
     fn note(&mut self, section: Section) {
@@ -286,5 +300,62 @@ mod tests {
         }));
         let path = critical_path(&chain, &awaited(&chain));
         assert_eq!(path.len(), 2 * 50_000 - 1);
+    }
+
+    /// Spans of shapes that are hard on a walk, all of them under one root.
+    fn shapes(n: u64) -> [(&'static str, Trace); 5] {
+        let under_root = |at: fn(u64, u64) -> (u64, u64)| {
+            testing::trace_of((1..=n).map(|id| {
+                let span = SpanBuilder::new(id, "call");
+                if id == 1 {
+                    return span.at_nanos(0, 10 * n);
+                }
+                let (start, end) = at(id, n);
+                span.parent(1).at_nanos(start, end)
+            }))
+        };
+        let chain = testing::trace_of((1..=n).map(|id| {
+            let span = SpanBuilder::new(id, "link").at_nanos(id, 10 * n - id);
+            if id == 1 { span } else { span.parent(id - 1) }
+        }));
+        [
+            (
+                "one after the other",
+                under_root(|id, _| (4 * id, 4 * id + 3)),
+            ),
+            (
+                "a staircase of overlaps",
+                under_root(|id, n| (id, n + 2 * id)),
+            ),
+            ("one in the other", under_root(|id, n| (id, 9 * n - id))),
+            ("all end together", under_root(|id, n| (id, 9 * n))),
+            ("a chain", chain),
+        ]
+    }
+
+    #[test]
+    fn the_walk_is_linear_but_for_sorting_children() {
+        for n in [100, 10_000, 100_000] {
+            for (shape, trace) in shapes(n) {
+                let awaited = awaited(&trace);
+                let mut walk = Walk::of(&trace, &awaited);
+                let (mut n_looked_at, mut n_entered) = (0, 1);
+                while !walk.frames.is_empty() {
+                    let depth = walk.frames.len();
+                    n_looked_at += walk.step();
+                    n_entered += usize::from(walk.frames.len() > depth);
+                }
+                // A span is entered once. For each, a step in, a step for its own time before the next child
+                // ends, and one out; it is put among the open ones once and taken away once.
+                assert!(
+                    n_entered <= trace.len(),
+                    "{shape}, {n}: {n_entered} entered"
+                );
+                assert!(
+                    n_looked_at <= 6 * trace.len(),
+                    "{shape}, {n}: {n_looked_at}"
+                );
+            }
+        }
     }
 }

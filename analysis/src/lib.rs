@@ -17,6 +17,8 @@ mod verdict;
 
 use longpole_proto::{Trace, UnixNanos};
 
+#[cfg(any(test, feature = "testing"))]
+pub use critical_path::others;
 pub use culprit::PEER_KEYS;
 pub use findings::{Finding, FindingKind};
 pub use summary::{CulpritSummary, HopSummary, TraceSummary};

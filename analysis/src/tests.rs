@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use longpole_proto::testing::{self, SpanBuilder, draw};
+use longpole_proto::trace::TraceParts;
 use longpole_proto::{SpanKind, Trace};
 use proptest::prelude::*;
 
@@ -274,6 +275,15 @@ proptest! {
         prop_assert_eq!(analysis.services.iter().map(|share| share.critical_nanos).sum::<u64>(), duration);
         prop_assert_eq!(analysis.hops.iter().map(|hop| hop.n_spans).sum::<usize>(), trace.len());
 
+        let mut of_hops = vec![0; analysis.hops.len()];
+        for (&hop, nanos) in analysis.hop_of.iter().zip(&analysis.critical_nanos) {
+            of_hops[hop as usize] += nanos;
+        }
+        for (hop, nanos) in analysis.hops.iter().zip(of_hops) {
+            prop_assert_eq!(hop.nanos, nanos, "a hop's time is that of its spans");
+            prop_assert!(hop.network_nanos <= hop.nanos);
+        }
+
         let slowest = &analysis.hops[analysis.slowest_hop];
         prop_assert!(analysis.hops.iter().all(|hop| hop.nanos <= slowest.nanos));
         prop_assert!(slowest.network_nanos <= slowest.nanos);
@@ -290,4 +300,29 @@ proptest! {
         prop_assert_eq!(summary.duration_nanos, duration);
         prop_assert_eq!(summary.slowest_hop.nanos, slowest.nanos);
     }
+
+    #[test]
+    fn the_order_in_which_spans_arrived_changes_nothing((trace, parts) in any_order()) {
+        let again = Trace::new(trace.id(), parts).expect("the same spans");
+        prop_assert_eq!(Analysis::of(&again), Analysis::of(&trace));
+    }
+}
+
+/// A trace, and its spans and resources in another order; without duplicates, of which the first counts.
+fn any_order() -> impl Strategy<Value = (Trace, TraceParts)> {
+    testing::any_trace(30).prop_flat_map(|trace| {
+        let spans = Just(trace.spans().to_vec()).prop_shuffle();
+        (Just(trace), spans).prop_map(|(trace, mut spans)| {
+            let n_resources = u32::try_from(trace.resources().len()).expect("few resources");
+            for span in &mut spans {
+                span.resource_idx = n_resources - 1 - span.resource_idx;
+            }
+            let parts = TraceParts {
+                spans,
+                resources: trace.resources().iter().rev().cloned().collect(),
+                scopes: trace.scopes().to_vec(),
+            };
+            (trace, parts)
+        })
+    })
 }

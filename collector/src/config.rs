@@ -19,6 +19,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use http::HeaderValue;
 use longpole_storage::{Durability, StoreConfig};
+use longpole_ui::LinkTemplates;
 use tonic::transport::Uri;
 
 use self::file::ConfigFile;
@@ -43,6 +44,8 @@ pub struct Config {
     pub ui: SocketAddr,
     /// The path the pages are mounted at, such as `/longpole`; `/` or nothing for none.
     pub base_path: String,
+    /// Where spans and requests lead elsewhere.
+    pub links: LinkTemplates,
     /// Whether to send a small shop's traffic to itself.
     pub demo: bool,
     /// How long spans are kept after they were received.
@@ -79,6 +82,7 @@ impl Config {
             otlp_http: loopback(4318),
             ui: loopback(16686),
             base_path: "/".to_owned(),
+            links: LinkTemplates::default(),
             demo: false,
             retention: store.retention,
             max_disk_bytes: store.max_disk_bytes,
@@ -186,7 +190,9 @@ impl Invocation {
             matches = command.clone().try_get_matches_from(&args)?;
         }
         let text = effective::text(&command, &matches, file.as_ref());
-        Ok(Self::new(args::Cli::from_arg_matches(&matches)?, text))
+        let cli = args::Cli::from_arg_matches(&matches)?;
+        Self::new(cli, text)
+            .map_err(|error| command.error(ErrorKind::ValueValidation, format!("--link: {error}")))
     }
 
     /// How to log.

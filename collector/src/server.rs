@@ -125,6 +125,7 @@ fn start(
     let pages = longpole_ui::router(UiState {
         store: Arc::clone(store),
         urls,
+        links: config.links.clone(),
         clock: Arc::clone(clock),
         receivers: receiver_status(addresses, access.is_some(), Arc::clone(&metrics)),
         access: access.clone().map(|access| access as _),

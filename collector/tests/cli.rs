@@ -51,6 +51,12 @@ fn the_version_is_said() {
         .output()
         .expect("the binary runs");
     assert!(output.status.success());
-    let version = concat!("longpole ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), version);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!(said[0], concat!("longpole ", env!("CARGO_PKG_VERSION")));
+    assert!(said[1].starts_with("commit: "), "{said:?}");
+    assert!(
+        said[2].starts_with("store format: longpole sled "),
+        "{said:?}"
+    );
 }

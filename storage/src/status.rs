@@ -21,6 +21,8 @@ pub struct Health {
     /// When the oldest that is stored was received, to within a minute or two; `None` when nothing
     /// is stored.
     pub oldest_received: Option<UnixNanos>,
+    /// What was removed last to stay within age and size, since the store was opened.
+    pub last_removal: Option<Removal>,
 }
 
 impl Health {

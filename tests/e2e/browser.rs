@@ -72,6 +72,12 @@ async fn a_spans_details_open_with_scripts_and_without() {
             "{script:?}: the view is in {url}"
         );
         assert_eq!(browser.texts(".hot").await.len(), 1, "{script:?}");
+        if script == Script::On {
+            browser.click("#dr .copy").await;
+            assert_eq!(browser.texts("#dr .copy").await, ["copied", "copy"]);
+            let selected = browser.run("return getSelection().toString()").await;
+            assert_eq!(selected, format!("{:032x}", 1), "what was copied");
+        }
         assert_eq!(
             browser.complaints().await,
             Vec::<String>::new(),

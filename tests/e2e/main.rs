@@ -1,8 +1,10 @@
 //! End to end: a real server, real exporters and a real browser over real sockets.
 
+mod all_spans;
 mod browser;
 mod check;
 mod corpus;
+mod critical_path;
 mod demo;
 mod hostile;
 mod ingest;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
 
+use fantoccini::error::CmdError;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -89,18 +90,27 @@ impl Browser {
         self.page.title().await.expect("a page has a title")
     }
 
-    /// The visible text of everything that matches a CSS selector, in order, white space folded.
+    /// The visible text of everything that matches a CSS selector, in order, white space folded; of one
+    /// page, also while another takes its place.
     ///
     /// # Panics
     /// When the selector is none.
     pub async fn texts(&self, selector: &str) -> Vec<String> {
-        let elements = self.page.find_all(Locator::Css(selector)).await;
+        loop {
+            match self.try_texts(selector).await {
+                Err(error) if error.is_stale_element_reference() => {}
+                texts => return texts.expect("the selector is CSS, and elements have text"),
+            }
+        }
+    }
+
+    async fn try_texts(&self, selector: &str) -> Result<Vec<String>, CmdError> {
         let mut texts = Vec::new();
-        for element in elements.expect("the selector is CSS") {
-            let text = element.text().await.expect("an element has text");
+        for element in self.page.find_all(Locator::Css(selector)).await? {
+            let text = element.text().await?;
             texts.push(text.split_whitespace().collect::<Vec<_>>().join(" "));
         }
-        texts
+        Ok(texts)
     }
 
     /// Clicks the first thing that matches a CSS selector.
@@ -144,6 +154,24 @@ impl Browser {
             .issue_cmd(command)
             .await
             .expect("the window can be resized");
+    }
+
+    /// Keeps the browser from loading URLs that match a pattern, in which `*` stands for anything.
+    ///
+    /// # Panics
+    /// When the browser does not.
+    pub async fn block(&self, pattern: &str) {
+        for (method, params) in [
+            ("Network.enable", json!({})),
+            ("Network.setBlockedURLs", json!({ "urls": [pattern] })),
+        ] {
+            let command = Extension {
+                path: "goog/cdp/execute",
+                body: json!({ "cmd": method, "params": params }),
+            };
+            let done = self.page.issue_cmd(command).await;
+            done.expect("the browser can block URLs");
+        }
     }
 
     /// The page as a PNG.

@@ -6,6 +6,7 @@ mod browser;
 mod client;
 pub mod corpus;
 pub mod grpc;
+pub mod large;
 mod server;
 pub mod spans;
 mod wait;

@@ -1,7 +1,6 @@
 // Everything works without this file: it adds the theme button, the keyboard, a filter over the
 // rows that are there, and details that open without loading the page anew.
 (() => {
-  'use strict';
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
   const root = document.documentElement;
@@ -78,11 +77,11 @@
   const lay = $('#lay'), status = $('#st'), said = status.textContent, line = $('.cp'), filter = $('#q'), help = $('#help');
   const rows = $$('.r', grid);
   rows.forEach((row, at) => { row.id ||= `row-${at}`; });
-  for (const control of [filter, help]) control.hidden = false;
+  help.hidden = false;
   // One tab stop: the arrows move inside.
   grid.tabIndex = 0;
   for (const link of $$('a', grid)) link.tabIndex = -1;
-  let current = $('.r.sel', grid) || (location.hash && rows.find(row => '#' + row.id === location.hash)) || rows[0];
+  let current = $('.r.sel', grid) || rows.find(row => '#' + row.id === location.hash) || rows[0];
   grid.setAttribute('aria-activedescendant', current.id);
 
   const shown = () => rows.filter(row => !row.hidden);
@@ -94,21 +93,22 @@
     row.scrollIntoView({ block: 'nearest' });
     grid.setAttribute('aria-activedescendant', row.id);
   };
+  // Where the page has all spans, the list of them, once it is there.
+  let list;
   const step = by => {
+    if (list) return list.step(by);
     const all = shown(), at = all.indexOf(current);
     go(all[Math.max(0, Math.min(all.length - 1, at + by))]);
   };
   const next = test => {
-    const all = shown(), at = all.indexOf(current);
-    for (let by = 1; by <= all.length; by++) {
-      const row = all[(at + by + all.length) % all.length];
-      if (test(row)) return go(row);
-    }
+    const all = shown();
+    go([...all.slice(all.indexOf(current) + 1), ...all].find(test));
   };
 
   // ---- which rows are shown
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    if (list) return list.filter(words);
     let n = 0;
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
@@ -116,16 +116,25 @@
       n += !row.hidden;
     }
     // The line is drawn for all rows.
-    line.style.visibility = n === rows.length ? '' : 'hidden';
-    status.textContent = n === rows.length ? said : `${n} of these ${rows.length} rows match`;
+    const isAll = n === rows.length;
+    line.style.visibility = isAll ? '' : 'hidden';
+    status.textContent = isAll ? said : `${n} of these ${rows.length} rows match`;
   };
-  filter.addEventListener('input', show);
-  // Other rows keep the details that are open now, which the links do not know of.
-  const other = link => {
-    const url = new URL(link.href), selected = new URLSearchParams(location.search).get('span');
-    if (selected) url.searchParams.set('span', selected); else url.searchParams.delete('span');
-    location.href = url;
+  const here = name => new URLSearchParams(location.search).get(name);
+  // A URL with another parameter; without it where there is no value.
+  const withParam = (href, name, value) => {
+    const url = new URL(href, location);
+    if (value) url.searchParams.set(name, value); else url.searchParams.delete(name);
+    return url;
   };
+  let typing;
+  filter.addEventListener('input', () => {
+    show();
+    clearTimeout(typing);
+    typing = setTimeout(() => history.replaceState(null, '', withParam(location, 'q', filter.value)), 300);
+  });
+  // Other rows keep the filter and the details that are open now, which the links do not know of.
+  const other = link => { location.href = withParam(withParam(link.href, 'q', filter.value), 'span', here('span')); };
 
   // ---- a span's details
   const drop = () => { $('#dr')?.remove(); lay.classList.remove('open'); };
@@ -140,32 +149,49 @@
     if (remember) history.pushState(null, '', url);
     return true;
   };
+  const back = () => grid.focus({ preventScroll: true });
   const close = () => {
     const link = $('#dr [data-close]');
     if (!$('#dr')) return;
-    if (link) history.pushState(null, '', link.href);
+    if (link) history.pushState(null, '', list ? withParam(location, 'span') : link.href);
     drop();
-    grid.focus({ preventScroll: true });
+    back();
   };
-  const follow = async link => {
+  const follow = async href => {
     try {
-      if (await open(link.href)) return $('#dr').focus({ preventScroll: innerWidth > 900 });
+      if (await open(href)) return $('#dr').focus({ preventScroll: innerWidth > 900 });
     } catch { /* Load the page instead. */ }
-    location.href = link.href;
+    location.href = href;
   };
+  // The details of a row of the list.
+  const details = async () => follow(withParam(location, 'span', await list.span()));
   addEventListener('popstate', async () => {
-    const span = new URLSearchParams(location.search).get('span');
+    const span = here('span');
     if (!span) return drop();
+    list?.find(span);
     try { if (await open(location.href, false)) return; } catch { /* Load the page instead. */ }
     location.reload();
   });
 
+  const isOther = event => event.ctrlKey || event.metaKey || event.altKey;
   document.addEventListener('click', event => {
-    if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    const link = event.target.closest('a');
+    if (event.button || event.shiftKey || isOther(event)) return;
+    const link = event.target.closest('a'), copy = event.target.closest('.copy');
+    if (copy) { getSelection().selectAllChildren(copy.previousElementSibling); copy.textContent = document.execCommand('copy') ? 'copied' : 'press Ctrl+C'; return; }
     if (link && 'close' in link.dataset) { event.preventDefault(); return close(); }
     if (link?.matches('.bar a')) { event.preventDefault(); return other(link); }
     const row = event.target.closest('.r');
+    if (row && getSelection().toString()) return;
+    if (list && row) {
+      list.go(row);
+      return details();
+    }
+    if (list && link?.matches('.verdict a, .finds a, .dr a') && link.pathname === location.pathname) {
+      event.preventDefault();
+      const span = new URL(link.href).searchParams.get('span') || link.hash.slice(3);
+      list.find(span);
+      return follow(withParam(location, 'span', span));
+    }
     if (!row) return;
     const span = $('a.o', row);
     if (link?.matches('.x') || row.matches('.fold, .group')) {
@@ -173,41 +199,48 @@
       event.preventDefault();
       return other(link || span);
     }
-    if (!span || getSelection().toString()) return;
+    if (!span) return;
     event.preventDefault();
     go(row);
-    follow(span);
+    follow(span.href);
   });
 
+  const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 20, PageUp: -20, Home: -1e9, End: 1e9 };
   const keys = {
-    ArrowDown: () => step(1), j: () => step(1), ArrowUp: () => step(-1), k: () => step(-1),
-    PageDown: () => step(20), PageUp: () => step(-20), Home: () => step(-1e9), End: () => step(1e9),
-    ArrowRight: () => { if (current.getAttribute('aria-expanded') === 'false') $('.x', current).click(); },
-    ArrowLeft: () => { if (current.getAttribute('aria-expanded') === 'true') $('a.x', current)?.click(); },
-    Enter: () => $('a.o', current)?.click(),
+    ArrowRight: () => { if (current.ariaExpanded === 'false') $('.x', current).click(); },
+    ArrowLeft: () => { if (current.ariaExpanded === 'true') $('a.x', current)?.click(); },
+    Enter: () => list ? details() : $('a.o', current)?.click(),
     Escape: close,
-    s: () => go($('.r.hot', grid)),
-    e: () => next(row => $('.tag.e', row)),
+    s: () => list ? list.slowest() : go($('.r.hot', grid)),
+    e: () => list ? list.error() : next(row => $('.tag.e', row)),
+    a: () => $('#all').click(),
     p: () => $('#path').click(),
     x: () => $('#errors')?.click(),
     '/': () => filter.focus(),
     '?': () => help.click(),
   };
   document.addEventListener('keydown', event => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isOther(event)) return;
     if (event.target.matches('input, select, textarea')) {
-      if (event.key === 'Escape') event.target.blur();
+      if (event.key === 'Escape') back();
       return;
     }
     // Links and buttons have their own Enter; details scroll with the arrows.
     const inside = event.target.closest('a, button, summary, #dr');
     if (inside && event.key !== 'Escape' && !/^[a-z/?]$/.test(event.key)) return;
-    const act = keys[event.key];
-    if (!act) return;
+    const by = steps[event.key], act = keys[event.key];
+    if (!by && !act) return;
     event.preventDefault();
-    act();
+    if (by) step(by); else act();
   });
-  help.addEventListener('click', () => {
-    alert('↑ ↓ or j k: move · ← →: close, open · Enter: details · Esc: close them\ns: slowest hop · e: next error · p: critical path only · x: errors only · /: filter');
-  });
+
+  if (lay.dataset.columnsUrl) {
+    status.textContent = 'loading…';
+    spanList(lay.dataset.columnsUrl, grid, filter, status).then(made => {
+      list = made;
+      show();
+      if (here('span')) list.find(here('span'));
+    }).catch(() => { status.textContent = said + '; the list of all did not load'; });
+  }
+  help.addEventListener('click', () => alert(help.dataset.keys));
 })();

@@ -2,6 +2,7 @@
 //! strings of nanoseconds, durations numbers of nanoseconds.
 
 pub(crate) mod analysis;
+pub(crate) mod columns;
 pub(crate) mod names;
 pub(crate) mod search;
 pub(crate) mod status;

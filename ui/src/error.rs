@@ -4,11 +4,13 @@
 //! and [`render`](crate::pages::message::render) gives it the shape its path asks for.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
-use longpole_analysis::query::QueryError;
+use longpole_analysis::format::count;
+use longpole_analysis::query::{ParseError, QueryError};
 use longpole_proto::wire::WireError;
 use longpole_proto::{IdError, TraceId};
 use longpole_storage::StorageError;
@@ -25,32 +27,39 @@ const VALUE_CHARS_MAX: usize = 80;
 pub(crate) struct BadParameter {
     /// Its name.
     pub(crate) name: String,
-    /// What was given, cut when long.
+    /// What was given, cut when long; empty when the name alone is wrong.
     pub(crate) value: String,
-    /// What would mean something.
-    pub(crate) expected: String,
-    /// Whether there is no parameter of this name.
-    pub(crate) is_unknown: bool,
+    /// What is wrong with it and what would mean something, behind name and value.
+    pub(crate) problem: String,
 }
 
 impl BadParameter {
-    pub(crate) fn new(name: &str, value: &str, expected: impl Into<String>) -> Self {
-        Self {
-            name: cut(name),
-            value: cut(value),
-            expected: expected.into(),
-            is_unknown: false,
-        }
+    pub(crate) fn new(name: &str, value: &str, expected: impl Display) -> Self {
+        Self::with_problem(
+            name,
+            value,
+            format!("is not understood: expected {expected}"),
+        )
     }
 
-    pub(crate) fn unknown(name: &str, value: &str, known: &[&str]) -> Self {
+    pub(crate) fn unknown(name: &str, known: &[&str]) -> Self {
         let expected = match known {
             [] => "none".to_owned(),
             known => format!("one of the parameters {}", known.join(", ")),
         };
+        let problem = format!("is not a parameter here: expected {expected}");
+        Self::with_problem(name, "", problem)
+    }
+
+    pub(crate) fn query(name: &str, text: &str, error: &ParseError) -> Self {
+        Self::with_problem(name, text, format!("is wrong {error}"))
+    }
+
+    fn with_problem(name: &str, value: &str, problem: String) -> Self {
         Self {
-            is_unknown: true,
-            ..Self::new(name, value, expected)
+            name: cut(name),
+            value: cut(value),
+            problem,
         }
     }
 }
@@ -92,6 +101,12 @@ pub(crate) enum UiError {
     Query(QueryError),
     #[error("a single span is not given as protobuf")]
     SpanAsProtobuf,
+    #[error(
+        "{} spans are shown in pages only: one list of all has no more than {}",
+        count(*n_spans as u64),
+        count(*spans_max as u64)
+    )]
+    TooManySpans { n_spans: usize, spans_max: usize },
     #[error("{}", match .0 {
         Denied::Missing => "a token is needed here",
         Denied::Wrong => "the token is none of this server's for the pages and query APIs",
@@ -116,25 +131,21 @@ pub(crate) enum UiError {
 }
 
 fn said(parameters: &[BadParameter]) -> String {
-    let say = |bad: &BadParameter| {
-        if bad.is_unknown {
-            format!(
-                "{} is not a parameter here: expected {}",
-                bad.name, bad.expected
-            )
-        } else {
-            format!(
-                "{}={} is not understood: expected {}",
-                bad.name, bad.value, bad.expected
-            )
-        }
-    };
-    parameters.iter().map(say).collect::<Vec<_>>().join("; ")
+    let said = parameters.iter().map(|bad| {
+        let BadParameter {
+            name,
+            value,
+            problem,
+        } = bad;
+        let mark = if value.is_empty() { "" } else { "=" };
+        format!("{name}{mark}{value} {problem}")
+    });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 impl UiError {
-    pub(crate) fn unknown_parameter(name: &str, value: &str, known: &[&str]) -> Self {
-        Self::Parameters(vec![BadParameter::unknown(name, value, known)])
+    pub(crate) fn unknown_parameter(name: &str, known: &[&str]) -> Self {
+        Self::Parameters(vec![BadParameter::unknown(name, known)])
     }
 
     pub(crate) fn trace_id(text: &str, source: IdError) -> Self {
@@ -171,6 +182,7 @@ impl UiError {
             | Self::Query(_)
             | Self::Form => StatusCode::BAD_REQUEST,
             Self::SpanAsProtobuf => StatusCode::NOT_ACCEPTABLE,
+            Self::TooManySpans { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::OtherSite => StatusCode::FORBIDDEN,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -192,6 +204,7 @@ impl UiError {
             Self::Parameters(_) => "invalid_parameter",
             Self::Query(_) => "invalid_query",
             Self::SpanAsProtobuf => "not_acceptable",
+            Self::TooManySpans { .. } => "too_many_spans",
             Self::Denied(_) => "unauthenticated",
             Self::OtherSite => "other_site",
             Self::Form => "invalid_form",
@@ -233,6 +246,7 @@ impl UiError {
             Self::Parameters(_) => "Correct the value or leave the parameter out.",
             Self::Query(_) => "Correct the query, or ask for less at once.",
             Self::SpanAsProtobuf => "Ask for JSON, or for the whole trace.",
+            Self::TooManySpans { .. } => "Its page shows them in parts; as OTLP it is given whole.",
             Self::Denied(_) => {
                 "Send a token of the token file as the header Authorization: Bearer TOKEN."
             }

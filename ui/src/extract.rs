@@ -88,7 +88,7 @@ impl Pairs {
     /// Refuses the first parameter that is none of the `known`.
     pub(crate) fn only(self, known: &[&str]) -> Result<Vec<(String, String)>, UiError> {
         match self.0.iter().find(|(name, _)| !known.contains(&&**name)) {
-            Some((name, value)) => Err(UiError::unknown_parameter(name, value, known)),
+            Some((name, _)) => Err(UiError::unknown_parameter(name, known)),
             None => Ok(self.0),
         }
     }

@@ -79,7 +79,7 @@ pub(crate) fn period(time: Duration) -> String {
 }
 
 /// A number with its thousands apart, and its noun's ending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Count(pub(crate) u64);
 
 impl Count {

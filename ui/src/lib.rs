@@ -11,6 +11,7 @@ mod concern;
 mod error;
 mod extract;
 mod format;
+mod links;
 mod pages;
 mod palette;
 mod search_form;
@@ -38,6 +39,7 @@ use longpole_storage::Store;
 use tower_http::compression::CompressionLayer;
 
 pub use access::{Access, Credential, Denied, LoginError};
+pub use links::{LinkTemplate, LinkTemplateError, LinkTemplates};
 pub use urls::{BasePathError, Urls};
 
 use error::{Carried, UiError};
@@ -69,6 +71,8 @@ pub struct UiState {
     pub store: Arc<dyn Store>,
     /// Where the pages are mounted.
     pub urls: Urls,
+    /// Where spans and requests lead elsewhere.
+    pub links: LinkTemplates,
     /// The time now.
     pub clock: Arc<dyn Fn() -> UnixNanos + Send + Sync>,
     /// How the receivers do.
@@ -93,6 +97,11 @@ pub fn router(state: UiState) -> Router {
         .route(
             &urls.route(route::API_ANALYSIS),
             get(api::analysis::analysis),
+        )
+        .route(&urls.route(route::API_COLUMNS), get(api::columns::columns))
+        .route(
+            &urls.route(route::API_COLUMNS_SPANS),
+            get(api::columns::spans),
         )
         .route(&urls.route(route::API_SERVICES), get(api::names::services))
         .route(

@@ -14,8 +14,8 @@ use longpole_storage::{Order, SearchRequest};
 use crate::error::BadParameter;
 
 /// The form's names.
-const NAMES: [&str; 11] = [
-    "service", "op", "min", "max", "last", "from", "to", "sort", "limit", "after", "count",
+const NAMES: [&str; 12] = [
+    "q", "service", "op", "min", "max", "last", "from", "to", "sort", "limit", "after", "count",
 ];
 
 /// How many requests a page has unless asked otherwise.
@@ -47,6 +47,8 @@ pub(crate) const SORTS: [(&str, &str); 4] = [
 /// What was filled in, as text; empty is not set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SearchForm {
+    /// A query.
+    pub(crate) q: String,
     /// Some span's service.
     pub(crate) service: String,
     /// Some span's name.
@@ -78,7 +80,7 @@ impl SearchForm {
         let mut bad = Vec::new();
         for (name, value) in pairs {
             match form.field(&name) {
-                None => bad.push(BadParameter::unknown(&name, &value, &NAMES)),
+                None => bad.push(BadParameter::unknown(&name, &NAMES)),
                 Some(field) if field.is_empty() => *field = value,
                 Some(field) if *field == value => {}
                 Some(_) => bad.push(BadParameter::new(&name, &value, "it only once")),
@@ -89,6 +91,7 @@ impl SearchForm {
 
     fn field(&mut self, name: &str) -> Option<&mut String> {
         Some(match name {
+            "q" => &mut self.q,
             "service" => &mut self.service,
             "op" => &mut self.op,
             "min" => &mut self.min,
@@ -107,6 +110,7 @@ impl SearchForm {
     /// What is filled in and says something, for a URL.
     pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
         let values = [
+            &self.q,
             &self.service,
             &self.op,
             &self.min,
@@ -166,6 +170,7 @@ impl SearchForm {
     /// Whether anything narrows the search.
     pub(crate) fn is_narrow(&self) -> bool {
         let narrowing = [
+            &self.q,
             &self.service,
             &self.op,
             &self.min,
@@ -182,6 +187,9 @@ impl SearchForm {
     /// When values mean nothing; all of them are told.
     pub(crate) fn request(&self, now: UnixNanos) -> Result<SearchRequest, Vec<BadParameter>> {
         let mut bad = Vec::new();
+        let query = Query::parse(&self.q)
+            .map_err(|error| bad.push(BadParameter::query("q", &self.q, &error)))
+            .unwrap_or_default();
         let min_nanos = read(
             &mut bad,
             "min",
@@ -267,8 +275,9 @@ impl SearchForm {
                 let took = Duration::from_nanos(nanos?);
                 Some(Query::compare(RequestField::Duration, op, took))
             });
+        let asked = (query != Query::default()).then_some(query);
         Ok(SearchRequest {
-            query: Query::all_of(named.chain(took)),
+            query: Query::all_of(named.chain(took).chain(asked)),
             from,
             to,
             order,

@@ -24,7 +24,7 @@ use scraper::{Html, Selector};
 use tokio::sync::{Mutex, mpsc};
 use tower::ServiceExt as _;
 
-use crate::{Access, ReceiverStatus, UiState, Urls, router};
+use crate::{Access, LinkTemplates, ReceiverStatus, UiState, Urls, router};
 
 /// When tests ask: a minute after test traces begin.
 pub(crate) const NOW: UnixNanos = UnixNanos(START.0 + 60_000_000_000);
@@ -317,18 +317,29 @@ pub(crate) fn site_at(base: &str, store: FakeStore) -> Router {
 
 /// The pages over any store, mounted at a base path.
 pub(crate) fn site_over(base: &str, store: Arc<dyn Store>) -> Router {
-    site_with(base, store, None)
+    site_linked(base, store, LinkTemplates::default())
 }
 
-/// The pages over any store, mounted at a base path, for who is let in.
-pub(crate) fn site_with(
+/// The pages over any store, with links out of them.
+pub(crate) fn site_linked(base: &str, store: Arc<dyn Store>, links: LinkTemplates) -> Router {
+    site_of(base, store, links, None)
+}
+
+/// The pages over any store, for who is let in.
+pub(crate) fn site_with(base: &str, store: Arc<dyn Store>, access: Arc<dyn Access>) -> Router {
+    site_of(base, store, LinkTemplates::default(), Some(access))
+}
+
+fn site_of(
     base: &str,
     store: Arc<dyn Store>,
+    links: LinkTemplates,
     access: Option<Arc<dyn Access>>,
 ) -> Router {
     router(UiState {
         store,
         urls: Urls::new(base).expect("a base path"),
+        links,
         clock: Arc::new(|| NOW),
         receivers: Arc::new(|| ReceiverStatus {
             grpc_endpoint: "http://127.0.0.1:4317".to_owned(),
@@ -482,6 +493,14 @@ pub(crate) fn eventful() -> StoreStatus {
         bytes: n << 20,
     };
     let received = Some((START, START.plus_nanos(5_000_000_000)));
+    let removal = Removal {
+        id: "2026-11-14T22-0000".to_owned(),
+        reason: RemovalReason::Size,
+        removed: NOW,
+        newest_received: START,
+        n_spans: 1,
+        bytes: 1 << 20,
+    };
     StoreStatus {
         health: Health {
             concerns: vec![
@@ -496,6 +515,7 @@ pub(crate) fn eventful() -> StoreStatus {
             retention: Duration::from_hours(7 * 24),
             max_disk_bytes: 10 << 30,
             oldest_received: Some(START),
+            last_removal: Some(removal.clone()),
         },
         data_dir: "/var/lib/<longpole>".into(),
         format: "longpole sled 2".to_owned(),
@@ -508,14 +528,7 @@ pub(crate) fn eventful() -> StoreStatus {
         removed: RemovedStatus {
             n_partitions: 2,
             n_spans: 1,
-            last: Some(Removal {
-                id: "2026-11-14T22-0000".to_owned(),
-                reason: RemovalReason::Size,
-                removed: NOW,
-                newest_received: START,
-                n_spans: 1,
-                bytes: 1 << 20,
-            }),
+            last: Some(removal),
         },
         set_aside: vec![SetAside {
             path: "quarantine/2026-11-21T23-0009".into(),

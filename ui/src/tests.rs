@@ -9,7 +9,7 @@ use crate::testing::{FakeStore, ask, checkout, get, site, site_at, site_over};
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
 #[tokio::test]
-async fn the_id_box_leads_to_the_trace() {
+async fn the_box_leads_to_the_trace_it_names_or_to_a_search() {
     for base in ["", "/tools/longpole"] {
         let site = site_at(base, FakeStore::with([checkout()]));
         for id in [
@@ -21,6 +21,9 @@ async fn the_id_box_leads_to_the_trace() {
             assert_eq!(reply.status, StatusCode::SEE_OTHER, "{id}");
             assert_eq!(reply.header("location"), format!("{base}/trace/{ID}"));
         }
+        let reply = get(&site, &format!("{base}/trace?id=%3Cb%3E%20x")).await;
+        assert_eq!(reply.status, StatusCode::SEE_OTHER);
+        assert_eq!(reply.header("location"), format!("{base}/?q=%3Cb%3E%20x"));
     }
 }
 

@@ -10,6 +10,7 @@ mod extent;
 mod group;
 pub(crate) mod list;
 pub(crate) mod minimap;
+pub(crate) mod own_time;
 pub(crate) mod pair;
 mod path;
 mod row;

@@ -100,7 +100,7 @@ impl TraceView {
                     Ok(page) if page > 0 => view.page = Some(page),
                     _ => bad.push(BadParameter::new(name, value, "a page, counted from 1")),
                 },
-                _ => bad.push(BadParameter::unknown(name, value, PARAMETERS)),
+                _ => bad.push(BadParameter::unknown(name, PARAMETERS)),
             }
         }
         if from.is_some() || to.is_some() {

@@ -10,7 +10,7 @@ use crate::search_form::SearchForm;
 use crate::trace_view::{SpanRef, TraceView};
 
 /// What a query value keeps as it is: the unreserved characters of RFC 3986.
-const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -29,6 +29,8 @@ pub(crate) mod route {
     pub(crate) const API_SEARCH: &str = "/api/v1/search";
     pub(crate) const API_TRACE: &str = "/api/v1/traces/{trace_id}";
     pub(crate) const API_ANALYSIS: &str = "/api/v1/traces/{trace_id}/analysis";
+    pub(crate) const API_COLUMNS: &str = "/api/v1/traces/{trace_id}/columns";
+    pub(crate) const API_COLUMNS_SPANS: &str = "/api/v1/traces/{trace_id}/columns/spans";
     pub(crate) const API_SERVICES: &str = "/api/v1/services";
     pub(crate) const API_OPERATIONS: &str = "/api/v1/operations";
     pub(crate) const API_ATTRIBUTES: &str = "/api/v1/attributes";
@@ -239,8 +241,11 @@ impl Urls {
     }
 
     /// All spans of a trace in columns, for the script's list of them.
-    pub(crate) fn api_columns(&self, trace_id: TraceId) -> String {
-        format!("{}/columns", self.api_trace(trace_id))
+    /// Those that have some words are marked.
+    pub(crate) fn api_columns(&self, trace_id: TraceId, words: &str) -> String {
+        let words = (!words.is_empty()).then(|| ("q", words.to_owned()));
+        let columns = format!("{}/columns", self.api_trace(trace_id));
+        with_query(columns, words.as_slice())
     }
 
     /// A trace's analysis as JSON.
@@ -299,8 +304,8 @@ mod tests {
             urls.api_search(&form),
             urls.api_trace(trace_id()),
             urls.api_span(trace_id(), span),
-            urls.api_columns(trace_id()),
             urls.api_analysis(trace_id()),
+            urls.api_columns(trace_id(), "SELECT"),
             urls.asset(&assets::CSS),
             urls.route(route::TRACE),
         ];

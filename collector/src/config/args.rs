@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::HeaderValue;
 use longpole_storage::Durability;
+use longpole_ui::{LinkTemplateError, LinkTemplates};
 use tonic::transport::Uri;
 
 use super::{Config, DemoConfig, Invocation, LogConfig, LogFormat, LogLevel, value};
@@ -82,6 +83,11 @@ pub(super) struct ServeArgs {
     /// The path the pages are mounted at, behind a proxy
     #[arg(long, value_name = "PATH", env = "LONGPOLE_BASE_PATH", hide_env_values = true, default_value = "/", value_parser = value::base_path)]
     base_path: String,
+    /// A link to show with every span and request, such as to its logs; {traceId}, {spanId}, {service},
+    /// {startUnixMilli}, {endUnixMilli}, {startIso} and {endIso} are filled in. May be given more than
+    /// once; in the environment, one a line
+    #[arg(long, value_name = "NAME=URL", env = "LONGPOLE_LINK", hide_env_values = true, value_parser = value::links)]
+    link: Vec<value::Links>,
     /// When a span counts as stored: fsync, when the disk has it (survives a power cut), or os, when
     /// the operating system has it (survives kill -9)
     #[arg(
@@ -284,23 +290,29 @@ enum DurabilityArg {
 
 impl Invocation {
     /// What a command line asks for; `text` is what it would serve with.
-    pub(super) fn new(cli: Cli, text: String) -> Self {
-        match cli.command {
-            None => Self::Serve(cli.serve.into()),
-            Some(Command::Serve(args)) => Self::Serve(args.into()),
+    ///
+    /// # Errors
+    /// When links are too many, or share a name.
+    pub(super) fn new(cli: Cli, text: String) -> Result<Self, LinkTemplateError> {
+        Ok(match cli.command {
+            None => Self::Serve(cli.serve.try_into()?),
+            Some(Command::Serve(args)) => Self::Serve(args.try_into()?),
             Some(Command::Demo(args)) => Self::Demo(args.into()),
             Some(Command::Load(args)) => args.into(),
             Some(Command::CheckConfig(args)) => Self::CheckConfig {
-                config: args.into(),
+                config: args.try_into()?,
                 text,
             },
-        }
+        })
     }
 }
 
-impl From<ServeArgs> for Config {
-    fn from(args: ServeArgs) -> Self {
-        Self {
+impl TryFrom<ServeArgs> for Config {
+    type Error = LinkTemplateError;
+
+    fn try_from(args: ServeArgs) -> Result<Self, LinkTemplateError> {
+        let links = args.link.into_iter().flat_map(|links| links.0);
+        Ok(Self {
             data_dir: args.data_dir,
             durability: match args.durability {
                 DurabilityArg::Fsync => Durability::Fsync,
@@ -310,6 +322,7 @@ impl From<ServeArgs> for Config {
             otlp_http: args.otlp_http,
             ui: args.ui,
             base_path: args.base_path,
+            links: LinkTemplates::new(links.collect())?,
             demo: args.demo,
             retention: args.retention,
             max_disk_bytes: args.max_disk,
@@ -321,7 +334,7 @@ impl From<ServeArgs> for Config {
             tls_key: args.tls_key,
             tls_client_ca: args.tls_client_ca,
             log: args.log.into(),
-        }
+        })
     }
 }
 

@@ -206,6 +206,7 @@ mod tests {
             retention = '36h'
             demo = true
             log-level = 'warn'
+            link = ['Logs=https://logs.test/', 'Profile=https://profiles.test/']
         ";
         let file = parse(text).expect("a configuration");
         let matches = file.apply(Cli::command());
@@ -219,6 +220,10 @@ mod tests {
         assert_eq!(raw("max_disk"), "10737418240");
         assert_eq!(raw("retention"), "2d", "a flag wins");
         assert_eq!(raw("log_level"), "warn");
+        assert_eq!(
+            raw("link"),
+            "Logs=https://logs.test/Profile=https://profiles.test/"
+        );
         assert!(matches.get_flag("demo"));
         assert_eq!(raw("ui"), "127.0.0.1:16686", "the default stays");
     }
@@ -244,6 +249,10 @@ mod tests {
                 "retention: expected a plain value, not array",
             ),
             ("ui = 16686", "ui: invalid value '16686'"),
+            (
+                "link = ['Logs=https://logs.test/', 'Logs']",
+                "link: invalid value 'Logs' for '--link <NAME=URL>': expected NAME=URL",
+            ),
             (
                 "demo = 'maybe'",
                 "demo: expected true or false, not \"maybe\"",

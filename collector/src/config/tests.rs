@@ -122,7 +122,7 @@ fn flags_become_typed_values() {
 
 #[test]
 fn a_wrong_value_is_refused_with_what_is_expected() {
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 22] = [
         (&["--ui", "16686"], "expected an IP address and a port"),
         (
             &["--otlp-grpc", "localhost:99999"],
@@ -131,6 +131,8 @@ fn a_wrong_value_is_refused_with_what_is_expected() {
         (&["--base-path", "traces"], "must begin with /"),
         (&["--base-path", "/a//b"], "must begin with /"),
         (&["--base-path", "/../b"], "must begin with /"),
+        (&["--link", "Logs=ftp://h/"], "does not begin with http"),
+        (&["--link", "Logs=https://h/{trace}"], "is no placeholder"),
         (
             &["--max-request-bytes", "2GiB"],
             "expected a size from 1KiB to 1GiB",
@@ -191,6 +193,29 @@ fn a_wrong_value_is_refused_with_what_is_expected() {
 }
 
 #[test]
+fn links_are_read_from_flags_and_from_the_lines_of_a_variable() {
+    let variable = "\nLogs=https://logs.test/{traceId}\n\n Profile = http://h/{spanId}\n";
+    let from_flags = serve(&[
+        "--link",
+        "Logs=https://logs.test/{traceId}",
+        "--link=Profile=http://h/{spanId}",
+    ]);
+    assert_ne!(from_flags.links, LinkTemplates::default());
+    assert_eq!(serve(&["--link", variable]), from_flags);
+    assert_eq!(serve(&["--link", ""]), serve(&[]));
+
+    let many: Vec<String> = (0..9).map(|n| format!("--link=l{n}=http://h/")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let error = parse(&many).expect_err("too many");
+    assert!(
+        error.contains("--link: there are 9 links, the limit is 8"),
+        "{error}"
+    );
+    let error = parse(&[many[0], many[0]]).expect_err("one name");
+    assert!(error.contains("--link: two links are called l0"), "{error}");
+}
+
+#[test]
 fn what_is_not_known_is_refused_by_name() {
     for (args, name) in [
         (vec!["--retain", "7d"], "'--retain'"),
@@ -208,7 +233,7 @@ fn a_file_stands_behind_flags_and_before_defaults() {
     let path = dir.path().join("longpole.toml");
     std::fs::write(
         &path,
-        "retention = '30d'\nui = '127.0.0.1:1'\ndemo = true\n",
+        "retention = '30d'\nui = '127.0.0.1:1'\ndemo = true\nlink = ['Logs=https://logs.test/']\n",
     )
     .expect("written");
     let path = path.to_str().expect("a path that is text");
@@ -230,6 +255,7 @@ fn a_file_stands_behind_flags_and_before_defaults() {
         format!(r#"retention = "30d" # {path}"#),
         r#"ui = "127.0.0.1:2" # --ui"#.to_owned(),
         format!("demo = true # {path}"),
+        format!(r#"link = ["Logs=https://logs.test/"] # {path}"#),
     ] {
         assert!(
             text.lines().any(|found| found == line),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use http::HeaderValue;
-use longpole_ui::Urls;
+use longpole_ui::{LinkTemplate, LinkTemplateError, Urls};
 use tonic::transport::Uri;
 
 /// Less than this holds no useful request; more than this is no request but a file.
@@ -59,6 +59,17 @@ pub(super) fn base_path(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Links that were given together.
+#[derive(Debug, Clone)]
+pub(super) struct Links(pub(super) Vec<LinkTemplate>);
+
+/// A link a line; empty lines do not count.
+pub(super) fn links(text: &str) -> Result<Links, String> {
+    let given = text.lines().filter(|line| !line.trim().is_empty());
+    let read: Result<_, LinkTemplateError> = given.map(str::parse).collect();
+    read.map(Links).map_err(|error| error.to_string())
 }
 
 pub(super) fn request_bytes(text: &str) -> Result<usize, String> {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ingest::ConnectionBytes;
 
-/// Connections of one listener at once: more than one server has exporters, at some 20 KB each.
+/// Connections of one listener at once: a large fleet's exporters, at 16 KB each while they are idle.
 const CONNECTIONS_MAX: usize = 4_096;
 
 /// The listeners that share the process's file descriptors.

@@ -38,6 +38,7 @@ impl Engine {
             retention: self.config.retention,
             max_disk_bytes: self.config.max_disk_bytes,
             oldest_received: oldest,
+            last_removal: core.history.all_removed().last,
         }
     }
 

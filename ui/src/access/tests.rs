@@ -47,7 +47,7 @@ impl Access for Door {
 
 fn guarded(base: &str) -> Router {
     let store = Arc::new(FakeStore::with([checkout()]));
-    site_with(base, store, Some(Arc::new(Door)))
+    site_with(base, store, Arc::new(Door))
 }
 
 async fn send(

@@ -251,7 +251,8 @@ async fn errors_have_code_message_and_hint() {
     let cases = [
         ("/api/v1/search?min=fast", 400, "invalid_parameter"),
         ("/api/v1/search?after=nonsense", 400, "invalid_parameter"),
-        ("/api/v1/search?q=x", 400, "invalid_parameter"),
+        ("/api/v1/search?q=service%20%3D", 400, "invalid_parameter"),
+        ("/api/v1/search?query=x", 400, "invalid_parameter"),
         ("/api/v1/traces/xyz", 400, "invalid_trace_id"),
         (
             "/api/v1/traces/0000000000000000000000000000000f",

@@ -24,7 +24,7 @@ pub(crate) async fn trace(
     let mut span = None;
     for (name, value) in &pairs {
         if name != "span" {
-            return Err(UiError::unknown_parameter(name, value, &["span"]));
+            return Err(UiError::unknown_parameter(name, &["span"]));
         }
         span = Some(value.parse::<SpanRef>().map_err(|_| UiError::span(value))?);
     }

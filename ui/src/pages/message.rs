@@ -39,6 +39,7 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
         UiError::OtherSite => "Only this server's own pages may do that",
         UiError::Form => "The form cannot be read",
         UiError::Store(_) | UiError::Damaged { .. } => "The store cannot be read",
+        UiError::TooManySpans { .. } => "Too many spans",
         UiError::Page(_) => "The page could not be made",
     };
     let may_come = matches!(

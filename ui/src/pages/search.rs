@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
+use longpole_analysis::query::Query;
 use longpole_storage::{Cancel, SearchRequest, SearchResult};
 
 use crate::error::{BadParameter, UiError};
 use crate::extract::Pairs;
 use crate::format::{Count, utc};
+use crate::pages::open;
 use crate::search_form::{LASTS, LIMITS, SORTS, SearchForm};
 use crate::site::{Frame, Site, html};
 use crate::{ReceiverStatus, search_report};
@@ -38,6 +40,8 @@ struct SearchPage<'a> {
     sorts: Vec<Choice>,
     limits: Vec<Choice>,
     bad: &'a [BadParameter],
+    /// Where the query is wrong.
+    mistake: Option<Mistake>,
     heading: String,
     /// What narrows the search, in words.
     facts: Vec<String>,
@@ -61,6 +65,13 @@ struct EmptyPage<'a> {
     n_accepted: Count,
     n_refused: Count,
     last_refusal: Option<String>,
+}
+
+/// Where a query is wrong: before, there, and behind.
+struct Mistake {
+    before: String,
+    at: String,
+    behind: String,
 }
 
 /// Something to choose in the form.
@@ -87,6 +98,9 @@ pub(crate) async fn page(
     let _guard = cancel.drop_guard();
     site.read(move |site| {
         let (form, mut bad) = SearchForm::read(pairs);
+        if let Some(trace_id) = open::trace_id(form.q.trim()) {
+            return Ok(Redirect::to(&site.urls().trace(trace_id)).into_response());
+        }
         let request = form
             .request(site.now())
             .map_err(|more| bad.extend(more))
@@ -152,6 +166,7 @@ fn found(
         ),
         limits: limits(&form.limit),
         bad,
+        mistake: mistake(&form.q),
         heading,
         facts: facts(form),
         clear_href: form.is_narrow().then(|| urls.search()),
@@ -187,6 +202,16 @@ fn empty(site: &Site) -> Result<String, UiError> {
         receivers,
     };
     Ok(page.render()?)
+}
+
+/// Where a query's text is wrong, if it is.
+fn mistake(text: &str) -> Option<Mistake> {
+    let error = Query::parse(text).err()?;
+    Some(Mistake {
+        before: text[..error.at.start].to_owned(),
+        at: text[error.at.clone()].to_owned(),
+        behind: text[error.at.end..].to_owned(),
+    })
 }
 
 /// What narrows the search, in words.

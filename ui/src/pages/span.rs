@@ -1,5 +1,7 @@
 //! A span's details: beside the waterfall, or alone for the script to put there.
 
+mod identity;
+mod moments;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -8,27 +10,26 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::format::{duration, label, percent, span_label};
-use longpole_proto::{Attributes, Event, Span, UnixNanos};
+use longpole_proto::{Attribute, Attributes, Scope, UnixNanos};
 
 use crate::Urls;
 use crate::error::UiError;
 use crate::extract::{Pairs, SpanPath, TraceIdPath};
 use crate::format::Count;
+use crate::links::OutLink;
 use crate::pages::trace::row::anchor;
 use crate::search_form::SearchForm;
 use crate::site::{Site, html};
+use crate::timeline::Window;
 use crate::timeline::pair::{self, Call};
-use crate::timeline::{Percent, Window};
 use crate::trace_cache::Loaded;
-use crate::trace_view::{SpanRef, SpanRefs, TraceView};
+use crate::trace_view::{SpanRefs, TraceView};
+use identity::{IdView, LinkView};
+use moments::{AxisView, EventView, ExceptionView};
 use value::ValueView;
 
 /// How many attributes of one list are shown; all are in the JSON.
 const ATTRIBUTES_MAX: usize = 200;
-/// How many events are shown.
-const EVENTS_MAX: usize = 100;
-/// How many links are shown.
-const LINKS_MAX: usize = 100;
 /// How many of an event's or link's attributes are shown.
 const INNER_ATTRIBUTES_MAX: usize = 30;
 
@@ -49,12 +50,15 @@ pub(crate) struct SpanDetails {
     /// The other span of a pair.
     other: Option<OtherView>,
     hop: Option<HopView>,
+    elsewhere: Vec<OutLink>,
     self_took: String,
-    self_width: Percent,
     waiting: Option<String>,
+    /// The span's own time; `None` when it took none.
+    axis: Option<AxisView>,
     is_error: bool,
-    status_message: String,
+    status_message: ValueView,
     exceptions: Vec<ExceptionView>,
+    n_more_exceptions: Count,
     events: Vec<EventView>,
     n_more_events: Count,
     attributes: AttributesView,
@@ -65,6 +69,8 @@ pub(crate) struct SpanDetails {
     ids: Vec<IdView>,
     close_href: String,
     same_href: String,
+    /// Where only the span and what is under it are shown, when there is anything.
+    subtree_href: Option<String>,
     json_href: String,
 }
 
@@ -87,31 +93,7 @@ struct OtherView {
     is_error: bool,
 }
 
-struct ExceptionView {
-    offset: String,
-    kind: String,
-    message: String,
-    stack: Option<ValueView>,
-}
-
-struct EventView {
-    offset: String,
-    name: String,
-    attributes: AttributesView,
-}
-
-struct LinkView {
-    /// The linked span and where it is; `None` when what was sent is no ID.
-    target: Option<(String, String)>,
-    attributes: AttributesView,
-}
-
-struct IdView {
-    key: &'static str,
-    value: String,
-    href: Option<String>,
-}
-
+#[derive(Default)]
 struct AttributesView {
     pairs: Vec<(String, ValueView)>,
     n_more: Count,
@@ -120,18 +102,23 @@ struct AttributesView {
 
 impl AttributesView {
     fn of(attributes: &Attributes, n_dropped: u32, n_max: usize) -> Self {
+        Self::of_some(attributes.iter(), n_dropped, n_max)
+    }
+
+    fn of_some<'a>(
+        mut attributes: impl Iterator<Item = &'a Attribute>,
+        n_dropped: u32,
+        n_max: usize,
+    ) -> Self {
+        let pair = |attribute: &Attribute| {
+            (
+                label(&attribute.key).into_owned(),
+                ValueView::of(&attribute.value),
+            )
+        };
         Self {
-            pairs: attributes
-                .iter()
-                .take(n_max)
-                .map(|attribute| {
-                    (
-                        label(&attribute.key).into_owned(),
-                        ValueView::of(&attribute.value),
-                    )
-                })
-                .collect(),
-            n_more: attributes.len().saturating_sub(n_max).into(),
+            pairs: attributes.by_ref().take(n_max).map(pair).collect(),
+            n_more: attributes.count().into(),
             n_dropped: Count(n_dropped.into()),
         }
     }
@@ -155,7 +142,7 @@ pub(crate) async fn fragment(
             let refs = SpanRefs::of(&loaded.trace);
             let span_idx = refs.find(span).ok_or(UiError::NoSpan { trace_id, span })?;
             let class = super::trace::palette(&loaded).class(loaded.trace.service(span_idx));
-            Ok(SpanDetails::of(site.urls(), &loaded, &refs, &view, span_idx, class).render()?)
+            Ok(SpanDetails::of(site, &loaded, &refs, &view, span_idx, class).render()?)
         })
         .await?;
     Ok(html(details))
@@ -164,23 +151,21 @@ pub(crate) async fn fragment(
 impl SpanDetails {
     /// The details of a span, on the page of `view`.
     pub(crate) fn of(
-        urls: &Urls,
+        site: &Site,
         loaded: &Loaded,
         refs: &SpanRefs<'_>,
         view: &TraceView,
         span_idx: usize,
         class: String,
     ) -> Self {
+        let urls = site.urls();
         let (trace, analysis) = (&loaded.trace, loaded.analysis());
         let span = trace.span(span_idx);
         let origin = Window::of(trace).start;
         let nanos = span.duration_nanos();
         let self_nanos = analysis.self_nanos[span_idx];
         let critical_nanos = analysis.critical_nanos[span_idx];
-        let (exceptions, events): (Vec<&Event>, Vec<&Event>) = span
-            .events
-            .iter()
-            .partition(|event| event.name == "exception");
+        let moments = moments::of(span);
         let scope = trace.scope(span_idx);
         let resource = trace.resource(span_idx);
         let name = refs.name(span_idx);
@@ -201,47 +186,35 @@ impl SpanDetails {
             is_awaited: analysis.awaited[span_idx],
             other: other(urls, loaded, refs, view, span_idx),
             hop: hop(loaded, span_idx),
+            elsewhere: site.state.links.of_span(trace, span_idx),
             self_took: duration(self_nanos),
-            self_width: Percent(width(self_nanos, nanos)),
             waiting: (nanos > self_nanos).then(|| duration(nanos - self_nanos)),
+            axis: AxisView::of(trace, analysis, span_idx),
             is_error: span.is_error(),
-            status_message: ValueView::text(&span.status.message).short,
-            n_more_events: span.events.len().saturating_sub(EVENTS_MAX).into(),
-            exceptions: exceptions
-                .into_iter()
-                .take(EVENTS_MAX)
-                .map(|event| exception(span, event))
-                .collect(),
-            events: events
-                .into_iter()
-                .take(EVENTS_MAX)
-                .map(|event| EventView {
-                    offset: offset(span.start, event.time),
-                    name: label(&event.name).into_owned(),
-                    attributes: AttributesView::of(
-                        &event.attributes,
-                        event.dropped_attributes_count,
-                        INNER_ATTRIBUTES_MAX,
-                    ),
-                })
-                .collect(),
+            status_message: moments::status_message(span),
+            exceptions: moments.exceptions,
+            n_more_exceptions: moments.n_more_exceptions,
+            events: moments.events,
+            n_more_events: moments.n_more_events,
             attributes: AttributesView::of(
                 &span.attributes,
                 span.dropped_attributes_count,
                 ATTRIBUTES_MAX,
             ),
-            links: links(urls, span),
-            n_more_links: span.links.len().saturating_sub(LINKS_MAX).into(),
+            links: identity::links(urls, loaded, refs, view, span_idx),
+            n_more_links: identity::n_more_links(span),
             resource: AttributesView::of(
                 &resource.attributes,
                 resource.dropped_attributes_count,
                 ATTRIBUTES_MAX,
             ),
             scope: scope_view(scope),
-            ids: ids(urls, loaded, refs, view, span_idx),
+            ids: identity::ids(urls, loaded, refs, view, span_idx),
             close_href: urls.trace_view(trace.id(), &view.without_span())
                 + &anchor(loaded, refs, span_idx),
             same_href: urls.search_for(&same),
+            subtree_href: (trace.subtree(span_idx).len() > 1 && view.root != Some(name))
+                .then(|| urls.trace_view(trace.id(), &view.with_root(name))),
             json_href: urls.api_span(trace.id(), name),
         }
     }
@@ -288,44 +261,7 @@ fn other(
     })
 }
 
-fn exception(span: &Span, event: &Event) -> ExceptionView {
-    let text = |key| event.attributes.text(key).unwrap_or_default();
-    let stack = text("exception.stacktrace");
-    ExceptionView {
-        offset: offset(span.start, event.time),
-        kind: label(
-            event
-                .attributes
-                .text("exception.type")
-                .unwrap_or("exception"),
-        )
-        .into_owned(),
-        message: ValueView::text(text("exception.message")).short,
-        stack: (!stack.is_empty()).then(|| ValueView::text(stack)),
-    }
-}
-
-fn links(urls: &Urls, span: &Span) -> Vec<LinkView> {
-    let shown = span.links.iter().take(LINKS_MAX);
-    shown
-        .map(|link| LinkView {
-            target: link.trace_id.map(|trace_id| match link.span_id {
-                Some(span_id) => (
-                    format!("span {span_id} of trace {trace_id}"),
-                    urls.span_of(trace_id, span_id),
-                ),
-                None => (format!("trace {trace_id}"), urls.trace(trace_id)),
-            }),
-            attributes: AttributesView::of(
-                &link.attributes,
-                link.dropped_attributes_count,
-                INNER_ATTRIBUTES_MAX,
-            ),
-        })
-        .collect()
-}
-
-fn scope_view(scope: &longpole_proto::Scope) -> AttributesView {
+fn scope_view(scope: &Scope) -> AttributesView {
     let mut view = AttributesView::of(
         &scope.attributes,
         scope.dropped_attributes_count,
@@ -339,61 +275,11 @@ fn scope_view(scope: &longpole_proto::Scope) -> AttributesView {
     view
 }
 
-fn ids(
-    urls: &Urls,
-    loaded: &Loaded,
-    refs: &SpanRefs<'_>,
-    view: &TraceView,
-    span_idx: usize,
-) -> Vec<IdView> {
-    let trace = &loaded.trace;
-    let span = trace.span(span_idx);
-    let plain = |key, value: String| IdView {
-        key,
-        value,
-        href: None,
-    };
-    let mut ids = vec![plain("span ID", span.span_id.to_string())];
-    if let Some(parent_id) = span.parent_id {
-        let href = trace.parent(span_idx).map(|parent| {
-            let name: SpanRef = refs.name(parent);
-            urls.trace_view(trace.id(), &view.with_span(name)) + &anchor(loaded, refs, parent)
-        });
-        let missing = if href.is_some() { "" } else { " (not stored)" };
-        ids.push(IdView {
-            key: "parent",
-            value: format!("{parent_id}{missing}"),
-            href,
-        });
-    }
-    ids.push(plain("kind", span.kind.name().to_owned()));
-    ids.push(plain(
-        "start",
-        format!("{} UTC", crate::format::utc(span.start)),
-    ));
-    if !span.trace_state.is_empty() {
-        ids.push(plain(
-            "trace state",
-            ValueView::text(&span.trace_state).short,
-        ));
-    }
-    ids
-}
-
 /// How long after `origin` something was; before it with a minus.
 fn offset(origin: UnixNanos, time: UnixNanos) -> String {
     if time < origin {
         format!("−{}", duration(origin.nanos_since(time)))
     } else {
         duration(time.nanos_since(origin))
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share of a bar's width")]
-fn width(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        100.0
-    } else {
-        part as f64 * 100.0 / whole as f64
     }
 }

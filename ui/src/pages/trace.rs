@@ -1,6 +1,6 @@
 //! The trace page: why this request was slow, in words, then as a picture, then every span.
 
-mod filter;
+pub(crate) mod filter;
 mod head;
 mod list;
 mod minimap;
@@ -19,6 +19,7 @@ use longpole_analysis::format::duration;
 
 use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
+use crate::links::OutLink;
 use crate::pages::span::SpanDetails;
 use crate::palette;
 use crate::palette::Palette;
@@ -42,6 +43,7 @@ struct TracePage<'a> {
     frame: Frame<'a>,
     loaded: &'a Loaded,
     facts: Facts,
+    elsewhere: Vec<OutLink>,
     /// How long ago the newest span came, when that was just now.
     young: Option<String>,
     show_hot: String,
@@ -67,7 +69,7 @@ struct TracePage<'a> {
     /// Where a script finds all rows, in the view that has them.
     columns_href: Option<String>,
     /// Why it does not.
-    no_columns: Option<&'static str>,
+    no_columns: Option<String>,
     /// Whether some rows are pairs with time between their spans.
     has_whiskers: bool,
     /// What shows other rows.
@@ -125,6 +127,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
     let page = TracePage {
         frame: site.frame(title),
         facts,
+        elsewhere: site.state.links.of_request(trace),
         young: (age < YOUNG_NANOS).then(|| duration(age)),
         show_hot,
         shares: head::shares(loaded, &palette),
@@ -138,7 +141,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         narrowed: scene.narrowed(),
         no_columns: columns
             .as_ref()
-            .and_then(|columns| columns.as_ref().err().copied()),
+            .and_then(|columns| columns.as_ref().err().map(ToString::to_string)),
         columns_href: columns.and_then(Result::ok),
         has_whiskers: rows.iter().any(|row| !row.whisker.is_empty()),
         rows,
@@ -147,7 +150,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         words: &scene.view.words,
         span: scene.selected.map(|span_idx| {
             SpanDetails::of(
-                urls,
+                site,
                 loaded,
                 &scene.refs,
                 &scene.view,

@@ -67,6 +67,7 @@ fn an_empty_form_asks_for_the_slowest_of_all() {
 #[test]
 fn every_value_that_means_nothing_is_told() {
     let cases = [
+        ("q", "service ="),
         ("min", "300"),
         ("max", "soon"),
         ("last", "2h"),

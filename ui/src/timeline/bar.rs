@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use longpole_analysis::Analysis;
 use longpole_proto::{Trace, UnixNanos};
 
+use super::own_time;
 use super::window::{Percent, Place, Short, Window};
 
 /// Labels right of a bar fit up to here, in percent.
@@ -80,23 +81,9 @@ impl Bar {
         let span = trace.span(span_idx);
         let mut bar = Self::of(window, span.start, span.end);
         if matches!(bar.place, Place::Inside(..)) {
-            let mut stretches = self_stretches(trace, analysis, span_idx);
+            let stretches = own_time::stretches(trace, analysis, span_idx);
             bar.is_solid = stretches == [(span.start, span.end)];
-            if stretches.len() > n_stretches_max {
-                stretches.sort_by_key(|&(start, end)| {
-                    (std::cmp::Reverse(end.nanos_since(start)), start)
-                });
-                stretches.truncate(n_stretches_max);
-                stretches.sort_unstable();
-            }
-            for (start, end) in stretches {
-                let (from, to) = (window.percent(start) * 10.0, window.percent(end) * 10.0);
-                if to > from {
-                    let (from, width) = (Short(from), Short((to - from).max(0.1)));
-                    write!(bar.solid, "M{from} 0h{width}v1h-{width}z")
-                        .expect("writing to a string cannot fail");
-                }
-            }
+            bar.solid = own_time::path(window, stretches, n_stretches_max);
         }
         if let Some(client_idx) = client_idx {
             let client = trace.span(client_idx);
@@ -147,32 +134,4 @@ fn whisker(
         draw(outer.1, inner.1.max(outer.0));
     }
     path
-}
-
-/// The stretches of a span in which none of its awaited children runs, in order.
-fn self_stretches(
-    trace: &Trace,
-    analysis: &Analysis,
-    span_idx: usize,
-) -> Vec<(UnixNanos, UnixNanos)> {
-    let span = trace.span(span_idx);
-    let end = span.end.max(span.start);
-    let mut stretches = Vec::new();
-    let mut free_from = span.start;
-    // Children stand by start.
-    for child in trace
-        .children(span_idx)
-        .filter(|&child| analysis.awaited[child])
-    {
-        let child = trace.span(child);
-        let (child_start, child_end) = (child.start.min(end), child.end.min(end));
-        if child_start > free_from {
-            stretches.push((free_from, child_start));
-        }
-        free_from = free_from.max(child_end);
-    }
-    if end > free_from {
-        stretches.push((free_from, end));
-    }
-    stretches
 }

@@ -120,6 +120,7 @@ fn what_retention_removed_is_told_with_the_reason() {
         bytes,
     };
     assert_eq!(removed.last, Some(removal));
+    assert_eq!(status(&store).health.last_removal, removed.last);
     drop(engine);
     drop(store);
 

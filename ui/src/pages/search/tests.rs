@@ -180,6 +180,53 @@ async fn a_query_that_cannot_be_used_is_the_clients_to_mend() {
 }
 
 #[tokio::test]
+async fn a_query_narrows_the_search_and_stays_in_the_links() {
+    let site = site(requests(45));
+    let page = get(
+        &site,
+        "/?q=service%20%3D%20db%20and%20trace.duration%20%3E%2030ms&limit=2",
+    )
+    .await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+    assert_eq!(page.texts("h1"), ["2 of 15 requests"]);
+    assert_eq!(
+        page.attributes("input[name=q]", "value"),
+        ["service = db and trace.duration > 30ms"]
+    );
+    let next = &page.attributes("[rel=next]", "href")[0];
+    let next = get(&site, next).await;
+    assert_eq!(next.texts(".res .dur"), ["43 ms", "42 ms"]);
+    let failed = get(&site, "/?q=%7Bstatus%20%3D%20error%7D&service=web").await;
+    assert_eq!(failed.texts("h1"), ["5 requests"]);
+}
+
+#[tokio::test]
+async fn a_wrong_query_is_shown_with_the_place_where_it_is_wrong() {
+    let site = site(requests(3));
+    let page = get(&site, "/?q=service%20%3D%3D%20%3Cb%3E").await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert_eq!(page.texts(".wrong"), ["service == <b>"]);
+    assert_eq!(page.texts(".wrong mark"), ["=="]);
+    assert_eq!(
+        page.texts(".finds .err"),
+        ["q service == <b> is wrong at character 9: there is no `==`: write ="]
+    );
+    assert_eq!(
+        page.attributes("input[name=q]", "aria-describedby"),
+        ["bad"]
+    );
+}
+
+#[tokio::test]
+async fn an_id_in_the_query_box_leads_to_its_trace() {
+    let site = site(requests(3));
+    let id = format!("{:032x}", 3);
+    let reply = get(&site, &format!("/?q={id}")).await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER);
+    assert_eq!(reply.header("location"), format!("/trace/{id}"));
+}
+
+#[tokio::test]
 async fn the_empty_page_teaches() {
     for uri in ["/", "/?min=2s"] {
         let page = get(&site_at("", FakeStore::default()), uri).await;

@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use http::StatusCode;
 use longpole_proto::testing::{self, START, SpanBuilder};
 use longpole_proto::{Attribute, Attributes, Event, SpanKind, Trace};
 
-use crate::testing::{Reply, checkout, get, site};
+use crate::testing::{FakeStore, Reply, checkout, get, site, site_linked};
+use crate::{LinkTemplate, LinkTemplates};
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
@@ -12,7 +15,7 @@ fn exception(kind: &str, message: &str, stack: &str) -> Event {
     attributes.push("exception.message", message);
     attributes.push("exception.stacktrace", stack);
     Event {
-        time: START.plus_nanos(100 * testing::MS),
+        time: START.plus_nanos(330 * testing::MS),
         name: "exception".to_owned(),
         attributes,
         ..Event::default()
@@ -39,13 +42,15 @@ async fn a_spans_details_open_by_url() {
         "As a hop, payments with everything it does itself here: 150 ms of the critical path (38 %)",
         "Self time 150 ms",
         "✕ error declined",
-        "Exception at +",
+        "Exception at +100 ms",
         "Declined: no funds",
         "at pay at charge",
         "retry",
         "http.url",
         "3 left out by the sender",
         "service.name",
+        "trace IDb7ad6b7169203331a1b2c3d4e5f60709 copy",
+        "inventory GET /stock of this request",
         "kind",
     ];
     for part in parts {
@@ -57,7 +62,7 @@ async fn a_spans_details_open_by_url() {
     );
     let links = page.attributes("#dr a", "href");
     let close = format!("/trace/{ID}?x=0000000000000001#s-0000000000000005");
-    let linked = format!("/trace/{ID}?span=0000000000000002");
+    let linked = format!("/trace/{ID}?span=0000000000000002&x=0000000000000001#s-0000000000000002");
     for href in [
         &close,
         &linked,
@@ -74,6 +79,89 @@ async fn a_spans_details_open_by_url() {
         ["https://example.test/?a=1&b=2"]
     );
     assert_eq!(page.texts(".sel .o"), ["payments POST /charge"]);
+}
+
+#[tokio::test]
+async fn events_lie_on_the_spans_own_time() {
+    let page = page(checkout_with_details(), "?span=0000000000000005").await;
+    assert_eq!(page.attributes("#dr .axis .ev", "d"), ["M0 0v1"]);
+    assert_eq!(page.attributes("#dr .axis text", "x"), ["65.62%"]);
+    assert_eq!(page.texts("#dr .evs dt"), ["+0 ns"]);
+    let key = page.texts("#dr .legend span");
+    let all = [
+        "Self time 150 ms",
+        "critical path",
+        "❙ event",
+        "✕ exception",
+    ];
+    assert_eq!(key, all);
+}
+
+#[tokio::test]
+async fn links_lead_from_spans_and_requests_to_their_logs() {
+    let template = |text: &str| -> LinkTemplate { text.parse().expect("a template") };
+    let links = LinkTemplates::new(vec![
+        template(
+            "Logs <b>=https://logs.test/?q={traceId}&s={service}&from={startUnixMilli}&to={endUnixMilli}",
+        ),
+        template("Profile=https://profiles.test/{spanId}"),
+    ]);
+    let store = Arc::new(FakeStore::with([checkout()]));
+    let site = site_linked("", store, links.expect("two links"));
+    let page = get(&site, &format!("/trace/{ID}?span=0000000000000002")).await;
+    let logs = |service, from: u64, to: u64| {
+        let from = 1_795_312_074_755 + from;
+        let to = 1_795_312_074_755 + to;
+        format!("https://logs.test/?q={ID}&s={service}&from={from}&to={to}")
+    };
+    assert_eq!(
+        page.attributes("#dr a[rel]", "href"),
+        [
+            logs("inventory", 20, 220),
+            "https://profiles.test/0000000000000002".to_owned()
+        ]
+    );
+    assert_eq!(page.texts("#dr a[rel]"), ["Logs <b> ↗", "Profile ↗"]);
+    assert_eq!(
+        page.attributes(".facts a[rel]", "href"),
+        [logs("gateway", 0, 390)],
+        "those of spans are not links of the request"
+    );
+}
+
+#[tokio::test]
+async fn what_is_under_a_span_can_be_looked_at_alone() {
+    let subtree = |query: &'static str| async move {
+        let page = page(checkout(), query).await;
+        let links = page.attributes("#dr p a", "href").into_iter();
+        links
+            .filter(|href| href.contains("root="))
+            .collect::<Vec<_>>()
+    };
+    let [href] = &subtree("?span=0000000000000002").await[..] else {
+        panic!("one link");
+    };
+    assert!(href.contains("root=0000000000000002"), "{href}");
+    let leaf = subtree("?span=0000000000000003").await;
+    assert_eq!(leaf, [""; 0], "nothing is under it");
+}
+
+#[tokio::test]
+async fn a_link_to_another_trace_leads_there() {
+    let elsewhere = testing::trace_id().to_string().replace("b7", "c8");
+    let span = SpanBuilder::new(1, "root").at(0, 10).link(9).link(9);
+    let span = span.with(|span| {
+        span.links[0].trace_id = elsewhere.parse().ok();
+        span.links[1].span_id = None;
+    });
+    let page = page(testing::trace_of([span]), "?span=0000000000000001").await;
+    assert_eq!(
+        page.attributes("#dr .links a", "href"),
+        [
+            format!("/trace/{elsewhere}?span=0000000000000009"),
+            format!("/trace/{ID}")
+        ]
+    );
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::trace_cache::Loaded;
 ///
 /// # Errors
 /// When there are too many words.
-pub(super) fn matching(loaded: &Loaded, words: &str) -> Result<Vec<bool>, BadParameter> {
+pub(crate) fn matching(loaded: &Loaded, words: &str) -> Result<Vec<bool>, BadParameter> {
     let query = Query::all_of(
         words
             .split_whitespace()

@@ -1,18 +1,9 @@
 //! The views that list spans in pages: which spans, in which order, and which page.
 
-use longpole_proto::TraceId;
-
-use crate::Urls;
 use crate::timeline::list::Page;
 use crate::timeline::{Extent, Shown, list};
 use crate::trace_cache::Loaded;
 use crate::trace_view::TraceView;
-
-/// From how many spans on a script does not get all rows at once.
-const COLUMNS_SPANS_MAX: usize = 250_000;
-/// What is said then.
-const TOO_MANY: &str =
-    "More than 250,000 spans are shown in pages only, not in one list to scroll through.";
 
 /// The spans of a view that lists them, and which of them are on the page.
 pub(super) struct List {
@@ -45,18 +36,5 @@ impl List {
 
     pub(super) fn on_page(&self) -> &[usize] {
         &self.spans[self.page.rows.clone()]
-    }
-}
-
-/// Where a script finds all of so many spans at once, or why it does not.
-pub(super) fn columns(
-    urls: &Urls,
-    trace_id: TraceId,
-    n_spans: usize,
-) -> Result<String, &'static str> {
-    if n_spans > COLUMNS_SPANS_MAX {
-        Err(TOO_MANY)
-    } else {
-        Ok(urls.api_columns(trace_id))
     }
 }

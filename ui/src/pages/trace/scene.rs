@@ -4,10 +4,11 @@ use longpole_analysis::format::{duration, span_label};
 use longpole_proto::Trace;
 
 use super::filter;
-use super::list::{List, columns};
+use super::list::List;
 use super::row;
 use super::table::Table;
 use crate::Urls;
+use crate::api::columns::check;
 use crate::error::{BadParameter, UiError};
 use crate::format::Count;
 use crate::palette::Palette;
@@ -126,10 +127,15 @@ impl<'a> Scene<'a> {
     }
 
     /// Where a script finds all spans, or why it does not; nothing where not all are listed.
-    pub(super) fn columns(&self) -> Option<Result<String, &'static str>> {
+    pub(super) fn columns(&self) -> Option<Result<String, UiError>> {
         let n_spans = self.trace().len();
-        let is_all = self.view.shown == Shown::All && self.n_rows(0) == n_spans;
-        (is_all && !self.extent.is_zoomed).then(|| columns(self.urls, self.trace().id(), n_spans))
+        let is_all = self.view.shown == Shown::All && self.extent.spans.len() == n_spans;
+        let href = || {
+            check(n_spans)?;
+            let words = &self.view.words;
+            Ok(self.urls.api_columns(self.trace().id(), words))
+        };
+        (is_all && !self.extent.is_zoomed).then(href)
     }
 
     /// The page in another state.

@@ -106,17 +106,16 @@ async fn all_spans_are_told_where_a_script_finds_them() {
     assert_eq!(all.texts("#st"), ["all 5 spans shown"]);
     assert_eq!(all.texts(".pages").len(), 0);
     assert_eq!(all.attributes("#all", "href"), [format!("/trace/{ID}")]);
-    let many = |n| super::super::list::columns(&crate::Urls::default(), checkout().id(), n);
-    assert!(many(250_000).is_ok());
-    let why = many(250_001).expect_err("too many");
-    assert!(why.contains("250,000"), "{why}");
+    let found = page(checkout(), "?view=all&q=lock%20wait").await;
+    let columns = format!("/api/v1/traces/{ID}/columns?q=lock%20wait");
+    assert_eq!(found.attributes("#lay", "data-columns-url"), [columns]);
 }
 
 #[tokio::test]
 async fn spans_of_a_pair_have_rows_of_their_own() {
     let all = page(called(), "?view=all").await;
     assert_eq!(
-        all.texts(".n"),
+        all.texts(".r .n"),
         [
             "▾web GET /",
             "▾web GET✕ error",

@@ -1,0 +1,139 @@
+//! `/api/v1/traces/{id}/columns`: every span of a trace as arrays a browser reads in place, for the
+//! list of all spans; and what URLs call the spans of some rows. `docs/columns.md` has the bytes.
+
+mod encode;
+#[cfg(test)]
+mod tests;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::answer;
+use crate::assets::{fnv1a, is_known};
+use crate::error::{BadParameter, UiError};
+use crate::extract::{Pairs, TraceIdPath};
+use crate::pages::trace::filter::matching;
+use crate::site::Site;
+use crate::trace_view::{SpanRef, SpanRefs};
+
+/// How many spans a trace may have to be given so: at 24 px a row, browsers still scroll a list of them.
+const SPANS_MAX: usize = 250_000;
+/// How many rows are named at once.
+const NAMES: usize = 512;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Names {
+    /// Of the columns in which the rows have these places.
+    version: String,
+    /// The first row named.
+    from: usize,
+    /// What URLs call it and those behind it.
+    spans: Vec<String>,
+}
+
+/// The columns of a trace, with the spans marked that have the words of `q`.
+pub(crate) async fn columns(
+    State(site): State<Site>,
+    TraceIdPath(trace_id): TraceIdPath,
+    Pairs(pairs): Pairs,
+    headers: HeaderMap,
+) -> Result<Response, UiError> {
+    let mut words = String::new();
+    for (name, value) in &pairs {
+        if name != "q" {
+            return Err(UiError::unknown_parameter(name, &["q"]));
+        }
+        value.trim().clone_into(&mut words);
+    }
+    let bytes = site.read(move |site| {
+        let loaded = site.trace(trace_id)?;
+        check(loaded.trace.len())?;
+        let matching = matching(&loaded, &words).map_err(|bad| UiError::Parameters(vec![bad]))?;
+        encode::encode(&loaded, &words, &matching).map_err(|error| UiError::Page(Box::new(error)))
+    });
+    let bytes = bytes.await?;
+    // Weak: it is the same compressed and not.
+    let tag = format!("\"{:016x}\"", fnv1a(&bytes));
+    let mut response = if is_known(&headers, &tag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        Response::new(Body::from(bytes))
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(
+        header::ETAG,
+        HeaderValue::from_str(&format!("W/{tag}")).expect("hex digits in quotes are ASCII"),
+    );
+    Ok(response)
+}
+
+/// What URLs call the spans of the rows around one, which `row` or `span` names.
+pub(crate) async fn spans(
+    State(site): State<Site>,
+    TraceIdPath(trace_id): TraceIdPath,
+    Pairs(pairs): Pairs,
+) -> Result<Response, UiError> {
+    let asked = Asked::read(&pairs)?;
+    site.read(move |site| {
+        let loaded = site.trace(trace_id)?;
+        let trace = &loaded.trace;
+        let refs = SpanRefs::of(trace);
+        let row = match asked {
+            Asked::Row(row) => row,
+            Asked::Span(span) => refs.find(span).ok_or(UiError::NoSpan { trace_id, span })?,
+        };
+        let from = (row - row % NAMES).min(trace.len());
+        let rows = from..trace.len().min(from.saturating_add(NAMES));
+        answer(&Names {
+            version: encode::version(trace),
+            from,
+            spans: rows.map(|row| refs.name(row).to_string()).collect(),
+        })
+    })
+    .await
+}
+
+/// Whose names are asked for.
+enum Asked {
+    Row(usize),
+    Span(SpanRef),
+}
+
+impl Asked {
+    fn read(pairs: &[(String, String)]) -> Result<Self, UiError> {
+        let mut asked = Self::Row(0);
+        for (name, value) in pairs {
+            asked = match name.as_str() {
+                "row" => Self::Row(value.parse().map_err(|_| {
+                    let expected = "a row's number, from 0";
+                    UiError::Parameters(vec![BadParameter::new(name, value, expected)])
+                })?),
+                "span" => Self::Span(value.parse().map_err(|_| UiError::span(value))?),
+                _ => return Err(UiError::unknown_parameter(name, &["row", "span"])),
+            };
+        }
+        Ok(asked)
+    }
+}
+
+/// Refuses more spans than are given at once.
+pub(crate) fn check(n_spans: usize) -> Result<(), UiError> {
+    if n_spans > SPANS_MAX {
+        return Err(UiError::TooManySpans {
+            n_spans,
+            spans_max: SPANS_MAX,
+        });
+    }
+    Ok(())
+}
