@@ -135,8 +135,8 @@ fn check(what: &str, reply: &Reply) {
     } else if kind.starts_with("text/html") {
         check_markup(what, &reply.html());
     } else {
-        let is_binary = kind.starts_with("application/x-protobuf");
-        assert!(is_binary || reply.body.is_empty(), "{what} is {kind}");
+        let is_columns = kind == "application/octet-stream";
+        assert!(is_columns || reply.body.is_empty(), "{what} is {kind}");
     }
 }
 
@@ -203,6 +203,7 @@ async fn hostile_text_is_inert_on_every_page_and_in_every_answer() {
         for path in [
             format!("/api/v1/traces/{id}"),
             format!("/api/v1/traces/{id}/analysis"),
+            format!("/api/v1/traces/{id}/columns"),
             format!("/api/traces/{id}"),
         ] {
             assert_eq!(get(payload, path).await.status, 200, "{payload:?}");

@@ -78,6 +78,7 @@ async fn nothing_is_told_to_who_is_not_let_in() {
         "/api/v1/search".to_owned(),
         format!("/api/v1/traces/{ID}"),
         format!("/api/v1/traces/{ID}/analysis"),
+        format!("/api/v1/traces/{ID}/columns"),
         "/api/v1/services".to_owned(),
         "/api/v1/nowhere".to_owned(),
         format!("/api/traces/{ID}"),
