@@ -1,7 +1,9 @@
 //! End to end: a real server, real exporters and a real browser over real sockets.
 
+mod accessibility;
 mod all_spans;
 mod browser;
+mod budgets;
 mod check;
 mod corpus;
 mod critical_path;
@@ -14,3 +16,4 @@ mod pages;
 mod search;
 mod shapes;
 mod shutdown;
+mod trace_page;
