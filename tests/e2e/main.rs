@@ -1,7 +1,9 @@
 //! End to end: a real server, real exporters and a real browser over real sockets.
 
+mod accessibility;
 mod all_spans;
 mod browser;
+mod budgets;
 mod check;
 mod corpus;
 mod critical_path;
@@ -16,3 +18,4 @@ mod protection;
 mod search;
 mod shapes;
 mod shutdown;
+mod trace_page;

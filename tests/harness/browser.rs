@@ -24,6 +24,17 @@ pub enum Script {
     Off,
 }
 
+/// What pages are shown on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// A screen in a light room.
+    Light,
+    /// A screen in a dark room.
+    Dark,
+    /// Paper.
+    Paper,
+}
+
 /// One browser at a time: several at once starve each other on a small machine.
 static TURN: Mutex<()> = Mutex::const_new(());
 
@@ -142,18 +153,46 @@ impl Browser {
     /// # Panics
     /// When the browser does not.
     pub async fn resize(&self, width: u32, height: u32) {
-        let size = json!({
-            "cmd": "Emulation.setDeviceMetricsOverride",
-            "params": { "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false },
-        });
-        let command = Extension {
-            path: "goog/cdp/execute",
-            body: size,
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size)
+            .await;
+    }
+
+    /// Shows pages as on a screen in a light or dark room, or as on paper.
+    ///
+    /// # Panics
+    /// When the browser does not.
+    pub async fn show_on(&self, medium: Medium) {
+        let (media, scheme) = match medium {
+            Medium::Light => ("screen", "light"),
+            Medium::Dark => ("screen", "dark"),
+            Medium::Paper => ("print", "light"),
         };
-        self.page
-            .issue_cmd(command)
-            .await
-            .expect("the window can be resized");
+        let scheme = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            json!({ "media": media, "features": scheme }),
+        )
+        .await;
+    }
+
+    /// Presses a key and lets it go, named as in [`KeyboardEvent.key`].
+    ///
+    /// [`KeyboardEvent.key`]: https://www.w3.org/TR/uievents-key/
+    ///
+    /// # Panics
+    /// When the browser does not.
+    pub async fn press(&self, key: &str) {
+        let text = match key {
+            "Enter" => "\r",
+            key if key.chars().count() == 1 => key,
+            _ => "",
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": key, "text": text });
+            self.devtools("Input.dispatchKeyEvent", event).await;
+        }
     }
 
     /// Keeps the browser from loading URLs that match a pattern, in which `*` stands for anything.
@@ -161,17 +200,19 @@ impl Browser {
     /// # Panics
     /// When the browser does not.
     pub async fn block(&self, pattern: &str) {
-        for (method, params) in [
-            ("Network.enable", json!({})),
-            ("Network.setBlockedURLs", json!({ "urls": [pattern] })),
-        ] {
-            let command = Extension {
-                path: "goog/cdp/execute",
-                body: json!({ "cmd": method, "params": params }),
-            };
-            let done = self.page.issue_cmd(command).await;
-            done.expect("the browser can block URLs");
-        }
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.setBlockedURLs", json!({ "urls": [pattern] }))
+            .await;
+    }
+
+    /// Asks for what only Chromium's own protocol has.
+    async fn devtools(&self, method: &str, params: Value) {
+        let command = Extension {
+            path: "goog/cdp/execute",
+            body: json!({ "cmd": method, "params": params }),
+        };
+        let done = self.page.issue_cmd(command).await;
+        done.unwrap_or_else(|error| panic!("{method}: {error}"));
     }
 
     /// The page as a PNG.

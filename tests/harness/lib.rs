@@ -11,7 +11,7 @@ mod server;
 pub mod spans;
 mod wait;
 
-pub use browser::{Browser, Script};
+pub use browser::{Browser, Medium, Script};
 pub use client::{Client, Reply};
 pub use server::Server;
 pub use wait::{DEADLINE, eventually};

@@ -199,6 +199,37 @@ pub fn checkout(trace: u128) -> Vec<Draft> {
     ]
 }
 
+/// The checkout of [`checkout`] with what else happens in it: a message is sent, and the payment's
+/// provider does not answer in time.
+///
+/// ```text
+///     payments POST /charge                          |============|   128
+///       POST api.acme-pay.test ✕                      |==========|    101
+///     checkout orders.created publish                              ||   9
+/// ```
+pub fn checkout_with_errors(trace: u128) -> Vec<Draft> {
+    let mut drafts = checkout(trace);
+    let provider = Draft::new(trace, 8, "POST api.acme-pay.test")
+        .service("payments")
+        .kind(SpanKind::Client)
+        .parent(7)
+        .at(232, 333)
+        .attribute("server.address", "api.acme-pay.test")
+        .exception(
+            "TimeoutError",
+            "upstream timed out after 100 ms; retry 1 succeeded",
+            "TimeoutError: upstream timed out after 100 ms\n  at acme::client::send (src/client.rs:140)\n  at payments::charge (src/charge.rs:77)",
+        );
+    let message = Draft::new(trace, 9, "orders.created publish")
+        .service("checkout")
+        .kind(SpanKind::Producer)
+        .parent(2)
+        .at(357, 366)
+        .attribute("messaging.system", "kafka");
+    drafts.extend([provider, message]);
+    drafts
+}
+
 /// All spans of a trace or request, each with its service's name, by span ID.
 pub fn spans_of(data: &TracesData) -> Vec<(String, Span)> {
     let mut spans: Vec<(String, Span)> = data

@@ -48,7 +48,7 @@ const spanList = async (url, grid, filter, status) => {
     const x = Math.min(cut(from), 999), width = far ? 0 : Math.max(cut(to) - x, 1), right = x + width;
     const [label, value, g] = row.children, [sign, text] = label.children, [svg, mark] = g.children, [, bar, over, lines] = svg.children;
     set(row, {
-      class: `r s${svc[i] % 10}${flag & 2 ? '' : ' off'}${flag & 4 ? ' hot' : ''}${i === current ? ' sel' : ''}`,
+      class: `r s${Math.min(svc[i], 9)}${flag & 2 ? '' : ' off'}${flag & 4 ? ' hot' : ''}${i === current ? ' sel' : ''}`,
       id: 'row-' + i, style: `--d:${depth[i]};transform:translateY(${k * ROW}px)`,
       'aria-level': depth[i] + 1, 'aria-rowindex': k + 1, 'aria-expanded': isOpen || null,
     });

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-/// How many colours there are; the style sheet's `.s0` to `.s9`.
+/// How many colours there are; the style sheet's `.s0` to `.s9`. The last is grey, and for all services
+/// that have none of their own.
 pub(crate) const COLOURS: usize = 10;
 
 /// The colours of a page's services.
@@ -12,12 +13,12 @@ pub(crate) struct Palette<'a> {
 }
 
 impl<'a> Palette<'a> {
-    /// Gives services their colours in order, the most important first; more than there are colours
-    /// share them.
+    /// Gives services their colours in order, the most important first; what has the same colour is the
+    /// same service, but for the many that share the last.
     pub(crate) fn of(services: impl IntoIterator<Item = &'a str>) -> Self {
         let mut palette = Self::default();
         for service in services {
-            let next = palette.by_service.len() % COLOURS;
+            let next = palette.by_service.len().min(COLOURS - 1);
             palette.by_service.entry(service).or_insert(next);
         }
         palette
@@ -30,7 +31,7 @@ impl<'a> Palette<'a> {
 
     /// A service's colour.
     pub(crate) fn colour(&self, service: &str) -> usize {
-        self.by_service.get(service).copied().unwrap_or(0)
+        self.by_service.get(service).copied().unwrap_or(COLOURS - 1)
     }
 
     /// A colour's class in the style sheet.
@@ -51,7 +52,7 @@ mod tests {
         assert_eq!(
             classes,
             [
-                "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s0", "s1"
+                "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s9", "s9"
             ]
         );
     }

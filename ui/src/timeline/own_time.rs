@@ -7,6 +7,9 @@ use longpole_proto::{Trace, UnixNanos};
 
 use super::window::{Short, Window};
 
+/// Stretches that are not wider than this, in thousandths, are not seen.
+const WIDTH_MIN: f64 = 0.5;
+
 /// From and to.
 pub(crate) type Stretch = (UnixNanos, UnixNanos);
 
@@ -44,8 +47,8 @@ pub(crate) fn path(window: &Window, mut stretches: Vec<Stretch>, n_max: usize) -
     let mut path = String::new();
     for (start, end) in stretches {
         let (from, to) = (window.percent(start) * 10.0, window.percent(end) * 10.0);
-        if to > from {
-            let (from, width) = (Short(from), Short((to - from).max(0.1)));
+        if to - from > WIDTH_MIN {
+            let (from, width) = (Short(from), Short(to - from));
             write!(path, "M{from} 0h{width}v1h-{width}z").expect("writing to a string cannot fail");
         }
     }

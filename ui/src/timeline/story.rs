@@ -18,8 +18,8 @@ use super::tree::{Node, Tree};
 /// Up to how many spans a trace is shown whole.
 pub(crate) const WHOLE_SPANS_MAX: usize = 60;
 /// How many rows are shown of a larger one, not counting what is opened by hand; a page of rows that
-/// all have their tags keeps below 1,500 elements.
-pub(crate) const ROWS_MAX: usize = 100;
+/// all have their tags keeps below 1,500 elements and 10 KiB compressed.
+pub(crate) const ROWS_MAX: usize = 90;
 /// How many children of one parent are shown without folding any.
 const SIBLINGS_MAX: usize = 14;
 /// How many are kept when some are folded.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use longpole_proto::{Trace, UnixNanos};
 
-/// About how many ticks the axis has.
-const TICKS: u64 = 5;
+/// How many ticks the axis has at the most, and often half as many.
+const TICKS: u64 = 8;
 /// Beyond this a tick's label would run into the one at the right end.
 const LAST_TICK_MAX: f64 = 88.0;
 
@@ -124,7 +124,7 @@ impl Window {
     pub(crate) fn ticks(&self) -> Vec<Tick> {
         let nanos = self.nanos();
         let step = round_step(nanos / TICKS);
-        (0..=TICKS * 2)
+        (0..=TICKS)
             .map_while(|n| n.checked_mul(step))
             .map(|at| Tick {
                 left: Percent(self.percent(self.start.plus_nanos(at))),
@@ -187,7 +187,11 @@ mod tests {
                 .map(|tick| tick.nanos)
                 .collect()
         };
-        assert_eq!(ticks(390 * MS), [0, 100 * MS, 200 * MS, 300 * MS]);
+        assert_eq!(
+            ticks(390 * MS),
+            [0, 50, 100, 150, 200, 250, 300].map(|at| at * MS)
+        );
+        assert_eq!(ticks(420 * MS), [0, 100 * MS, 200 * MS, 300 * MS]);
         assert_eq!(
             ticks(1_000 * MS),
             [0, 200 * MS, 400 * MS, 600 * MS, 800 * MS]
@@ -199,11 +203,11 @@ mod tests {
         assert_eq!(ticks(1), [0]);
         assert_eq!(
             ticks(90_000 * MS),
-            [0, 20_000 * MS, 40_000 * MS, 60_000 * MS]
+            [0, 15_000, 30_000, 45_000, 60_000, 75_000].map(|at| at * MS)
         );
         for nanos in [3, 1_000, 7_777_777, u64::MAX / 3, u64::MAX - START.0] {
             assert!(
-                (1..=6).contains(&ticks(nanos).len()),
+                (1..=9).contains(&ticks(nanos).len()),
                 "{nanos}: {:?}",
                 ticks(nanos)
             );

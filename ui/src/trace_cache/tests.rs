@@ -44,7 +44,8 @@ proptest! {
     #[test]
     fn what_is_kept_is_what_would_be_read(steps in prop::collection::vec(any_step(), 1..60)) {
         // So small that most traces make others go, and some are too large.
-        let cache = TraceCache::new(64 << 10);
+        const BYTES_MAX: u64 = 16 << 10;
+        let cache = TraceCache::new(BYTES_MAX);
         let mut next = 1;
         let mut stored: BTreeMap<u8, (u64, Vec<u64>)> = BTreeMap::new();
         for step in steps {
@@ -80,11 +81,11 @@ proptest! {
                         prop_assert_eq!(&found.trace, &expected.trace);
                         prop_assert_eq!(found.analysis(), expected.analysis());
                     }
-                    let is_large = expected.n_bytes() > 16 << 10;
+                    let is_large = expected.n_bytes() > BYTES_MAX;
                     prop_assert_eq!(n_reads > 1, is_large);
                 }
             }
-            prop_assert!(cache.kept.lock().n_bytes <= 64 << 10);
+            prop_assert!(cache.kept.lock().n_bytes <= BYTES_MAX);
         }
     }
 }
@@ -110,6 +111,24 @@ fn the_traces_asked_for_last_are_kept() {
     assert_eq!(n_loads.load(Ordering::Relaxed), 100, "the first one stays");
     ask(2);
     assert_eq!(n_loads.load(Ordering::Relaxed), 101, "the second one went");
+}
+
+#[test]
+fn a_large_trace_is_kept_as_long_as_it_fits() {
+    let spans: Vec<u64> = (1..=100).collect();
+    let n_bytes = loaded(1, &spans).n_bytes();
+    for (bytes_max, n_loads_expected) in [(n_bytes, 1), (n_bytes - 1, 2)] {
+        let cache = TraceCache::new(bytes_max);
+        let mut n_loads = 0;
+        for _ in 0..2 {
+            let load = || {
+                n_loads += 1;
+                Ok(loaded(1, &spans))
+            };
+            cache.get(id(1), version(1), load).expect("it loads");
+        }
+        assert_eq!(n_loads, n_loads_expected);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Spans and rows as URLs name them.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -52,42 +53,50 @@ impl FromStr for SpanRef {
 /// Turns spans of one trace into what URLs call them, and back.
 pub(crate) struct SpanRefs<'a> {
     trace: &'a Trace,
-    /// The spans of each ID that several share, in pre-order.
-    shared: HashMap<SpanId, Vec<usize>>,
+    /// The spans of each ID that several share, in pre-order; looked for when the first such span is
+    /// named, which most traces have none of.
+    shared: OnceCell<HashMap<SpanId, Vec<usize>>>,
 }
 
 impl<'a> SpanRefs<'a> {
-    /// Looks the trace through for shared ids.
+    /// Of a trace's spans.
     pub(crate) fn of(trace: &'a Trace) -> Self {
-        let mut shared: HashMap<SpanId, Vec<usize>> = HashMap::new();
-        for at in 0..trace.len() {
-            let span_id = trace.span(at).span_id;
-            if trace.find(span_id) != Some(at) {
-                shared.insert(span_id, Vec::new());
-            }
+        Self {
+            trace,
+            shared: OnceCell::new(),
         }
-        if !shared.is_empty() {
-            for at in 0..trace.len() {
-                if let Some(spans) = shared.get_mut(&trace.span(at).span_id) {
+    }
+
+    /// The spans that share an ID, in pre-order. Takes O(n log n) once.
+    fn sharing(&self, span_id: SpanId) -> &[usize] {
+        let shared = self.shared.get_or_init(|| {
+            let ids = || self.trace.spans().iter().map(|span| span.span_id);
+            let mut shared: HashMap<SpanId, Vec<usize>> = ids()
+                .enumerate()
+                .filter(|&(at, span_id)| self.trace.find(span_id) != Some(at))
+                .map(|(_, span_id)| (span_id, Vec::new()))
+                .collect();
+            for (at, span_id) in ids().enumerate() {
+                if let Some(spans) = shared.get_mut(&span_id) {
                     spans.push(at);
                 }
             }
-        }
-        Self { trace, shared }
+            shared
+        });
+        shared.get(&span_id).map_or(&[], Vec::as_slice)
     }
 
     /// What URLs call a span.
     pub(crate) fn name(&self, span_idx: usize) -> SpanRef {
         let span_id = self.trace.span(span_idx).span_id;
-        let nth = self
-            .shared
-            .get(&span_id)
-            .filter(|_| self.trace.find(span_id) != Some(span_idx))
-            .and_then(|spans| {
-                let at = spans.binary_search(&span_idx).ok()?;
-                u32::try_from(at + 1).ok()
-            });
-        SpanRef { span_id, nth }
+        let nth = (self.trace.find(span_id) != Some(span_idx)).then(|| {
+            let at = self.sharing(span_id).binary_search(&span_idx).ok()?;
+            u32::try_from(at + 1).ok()
+        });
+        SpanRef {
+            span_id,
+            nth: nth.flatten(),
+        }
     }
 
     /// The span a URL means; `None` when the trace has none such.
@@ -95,8 +104,7 @@ impl<'a> SpanRefs<'a> {
         match span.nth {
             None => self.trace.find(span.span_id),
             Some(nth) => self
-                .shared
-                .get(&span.span_id)?
+                .sharing(span.span_id)
                 .get(usize::try_from(nth).ok()?.checked_sub(1)?)
                 .copied(),
         }

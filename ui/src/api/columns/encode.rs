@@ -1,7 +1,6 @@
 //! The bytes. Pure, and linear in the number of spans.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt as _};
 use longpole_analysis::format::{count, label, percent};
 use longpole_proto::Trace;
 use serde::Serialize;

@@ -6,7 +6,7 @@ use longpole_analysis::format::{duration, label, percent};
 use super::scene::Scene;
 use crate::Urls;
 use crate::format::{Count, iso, utc};
-use crate::palette::Palette;
+use crate::palette::{COLOURS, Palette};
 use crate::timeline::Percent;
 use crate::trace_cache::Loaded;
 
@@ -104,7 +104,7 @@ pub(super) fn shares(loaded: &Loaded, palette: &Palette<'_>) -> Vec<Share> {
         let nanos = others.iter().map(|service| service.critical_nanos).sum();
         shares.push(share(
             &format!("{} more services", others.len()),
-            "s8".to_owned(),
+            Palette::class_of(COLOURS - 1),
             nanos,
         ));
     }

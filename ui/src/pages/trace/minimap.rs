@@ -11,6 +11,9 @@ use crate::timeline::{Window, Zoom};
 /// How many links there are beside one another.
 const LINKS: u64 = 10;
 
+/// How many lanes the map has room for at least, so that those of small traces are not too thick.
+const LANES_MIN: usize = 8;
+
 /// The map as its template shows it.
 pub(super) struct MapView {
     pub(super) label: String,
@@ -69,7 +72,7 @@ impl MapView {
                 duration(whole.nanos()),
                 n_errors.s()
             ),
-            height: map.n_lanes,
+            height: map.n_lanes.max(LANES_MIN),
             colours: (0..COLOURS)
                 .map(Palette::class_of)
                 .zip(map.colours)
