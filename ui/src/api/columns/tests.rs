@@ -4,6 +4,8 @@
     reason = "a browser's numbers are doubles, and these are whole"
 )]
 
+use std::io::Read as _;
+
 use http::{StatusCode, header};
 use longpole_proto::testing::{MS, SpanBuilder, any_trace, parts_of, trace_id, trace_of};
 use longpole_proto::{SpanKind, Trace, UnixNanos};
@@ -246,6 +248,42 @@ async fn a_browser_that_has_the_columns_gets_them_only_when_they_changed() {
     assert_eq!(reply.status, StatusCode::OK);
     let grown = Columns::read(&reply.body);
     assert_ne!(grown.header["version"], columns.header["version"]);
+}
+
+#[tokio::test]
+#[expect(
+    clippy::disallowed_types,
+    reason = "what is unpacked was packed by this test's own server"
+)]
+async fn columns_are_compressed_for_those_who_take_it() {
+    let uri = format!("/api/v1/traces/{}/columns", trace_id());
+    let site = site([checkout()]);
+    let plain = get(&site, &uri).await;
+    assert_eq!(plain.header("content-encoding"), "");
+    for (accepted, is_zipped) in [
+        ("gzip, deflate, br", true),
+        ("br, GZIP;q=0.5", true),
+        ("gzip;q=0", false),
+        ("br", false),
+    ] {
+        let accept = [(header::ACCEPT_ENCODING, accepted)];
+        let reply = ask(&site, "GET", &uri, &accept).await;
+        assert_eq!(reply.header("vary"), "accept-encoding", "{accepted}");
+        assert_eq!(reply.header("etag"), plain.header("etag"), "{accepted}");
+        assert_eq!(
+            reply.header("content-encoding") == "gzip",
+            is_zipped,
+            "{accepted}"
+        );
+        let mut body = Vec::new();
+        if is_zipped {
+            let mut zipped = flate2::read::MultiGzDecoder::new(&reply.body[..]);
+            zipped.read_to_end(&mut body).expect("it is gzip");
+        } else {
+            body.extend_from_slice(&reply.body);
+        }
+        assert_eq!(body, plain.body, "{accepted}");
+    }
 }
 
 #[tokio::test]
