@@ -15,6 +15,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::eventually;
+
 /// Whether pages may run scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
@@ -101,18 +103,13 @@ impl Browser {
         self.page.title().await.expect("a page has a title")
     }
 
-    /// The visible text of everything that matches a CSS selector, in order, white space folded; of one
-    /// page, also while another takes its place.
+    /// The visible text of everything that matches a CSS selector, in order, white space folded.
     ///
     /// # Panics
-    /// When the selector is none.
+    /// When the selector is none, or the page never stays as it is for long enough to be read.
     pub async fn texts(&self, selector: &str) -> Vec<String> {
-        loop {
-            match self.try_texts(selector).await {
-                Err(error) if error.is_stale_element_reference() => {}
-                texts => return texts.expect("the selector is CSS, and elements have text"),
-            }
-        }
+        // Other rows, or another page, may come while these are read.
+        eventually(selector, async || self.try_texts(selector).await.ok()).await
     }
 
     async fn try_texts(&self, selector: &str) -> Result<Vec<String>, CmdError> {
