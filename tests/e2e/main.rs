@@ -9,6 +9,7 @@ mod corpus;
 mod critical_path;
 mod demo;
 mod hostile;
+mod exporters;
 mod ingest;
 mod jaeger;
 mod limits;
