@@ -13,6 +13,7 @@ use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue,
 use opentelemetry_otlp::{
     Compression, Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope as OtlpScope;
 use opentelemetry_proto::tonic::resource::v1::Resource as OtlpResource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Status, TracesData};
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
@@ -74,7 +75,7 @@ async fn come_back_whole(exporter: impl AsyncFnOnce(&Server) -> SpanExporter) {
     let sent = TracesData {
         resource_spans: group_spans_by_resource_and_scope(batch.clone(), &(&resource).into()),
     };
-    assert_eq!(flat(&sent).len(), 4, "the SDK recorded all spans");
+    assert_eq!(flat(&sent).len(), 5, "the SDK recorded all spans");
 
     let mut exporter = exporter(&server).await;
     exporter.set_resource(&resource);
@@ -97,7 +98,7 @@ async fn come_back_whole(exporter: impl AsyncFnOnce(&Server) -> SpanExporter) {
         .expect(200)
         .json();
     assert_eq!(found["requests"][0]["traceId"], format!("{trace:032x}"));
-    assert_eq!(found["requests"][0]["spans"], 4);
+    assert_eq!(found["requests"][0]["spans"], 5);
     server.stop().await;
 }
 
@@ -263,6 +264,7 @@ fn said(mut data: TracesData) -> TracesData {
 type Flat = (
     Option<OtlpResource>,
     String,
+    Option<OtlpScope>,
     String,
     opentelemetry_proto::tonic::trace::v1::Span,
 );
@@ -273,7 +275,7 @@ fn flat(data: &TracesData) -> Vec<Flat> {
     for ResourceSpans {
         resource,
         scope_spans,
-        ..
+        schema_url,
     } in &data.resource_spans
     {
         let mut resource = resource.clone();
@@ -281,21 +283,18 @@ fn flat(data: &TracesData) -> Vec<Flat> {
             resource.attributes.sort_by(|a, b| a.key.cmp(&b.key));
         }
         for scope in scope_spans {
-            let name = scope
-                .scope
-                .as_ref()
-                .map(|scope| format!("{} {}", scope.name, scope.version));
             for span in &scope.spans {
                 spans.push((
                     resource.clone(),
-                    name.clone().unwrap_or_default(),
+                    schema_url.clone(),
+                    scope.scope.clone(),
                     scope.schema_url.clone(),
                     span.clone(),
                 ));
             }
         }
     }
-    spans.sort_by(|a, b| a.3.span_id.cmp(&b.3.span_id));
+    spans.sort_by(|a, b| a.4.span_id.cmp(&b.4.span_id));
     spans
 }
 
@@ -319,6 +318,10 @@ fn recorded() -> (Vec<SpanData>, Resource) {
         .with_service_name("checkout")
         .with_attribute(KeyValue::new("service.instance.id", "checkout-5c7f-2"))
         .with_attribute(KeyValue::new("process.pid", 4242))
+        .with_schema_url(
+            [KeyValue::new("host.ip", text_list(["10.0.0.1", "::1"]))],
+            "https://opentelemetry.io/schemas/1.30.0",
+        )
         .build();
     let recorder = Recorder::default();
     let provider = SdkTracerProvider::builder()
@@ -328,7 +331,11 @@ fn recorded() -> (Vec<SpanData>, Resource) {
     let tracer = provider.tracer_with_scope(
         InstrumentationScope::builder("shop.http")
             .with_version("1.2.3")
-            .with_schema_url("https://opentelemetry.io/schemas/1.30.0")
+            .with_schema_url("https://opentelemetry.io/schemas/1.31.0")
+            .with_attributes([
+                KeyValue::new("scope.text", "é"),
+                KeyValue::new("scope.level", 3),
+            ])
             .build(),
     );
     let begun = SystemTime::UNIX_EPOCH + Duration::from_nanos(spans::START_NANOS + 1);
@@ -354,21 +361,27 @@ fn recorded() -> (Vec<SpanData>, Resource) {
             KeyValue::new("exception.stacktrace", "at Stock.take\n\tat Checkout.run\n"),
         ],
     );
+    root.add_event_with_timestamp("rolled back", after(310), Vec::new());
     root.set_status(trace::Status::error("sku-8812 is out of stock"));
-    let context = Context::new().with_remote_span_context(root.span_context().clone());
-    let children = [
+    let below = [
         ("GET /stock", SpanKind::Client, trace::Status::Ok),
-        ("orders publish", SpanKind::Producer, trace::Status::Unset),
         ("", SpanKind::Internal, trace::Status::Unset),
+        ("orders publish", SpanKind::Producer, trace::Status::Unset),
+        ("orders process", SpanKind::Consumer, trace::Status::Unset),
     ];
-    for (name, kind, status) in children {
-        let mut child = tracer
+    // Each below the one before.
+    let mut parent = root.span_context().clone();
+    for (name, kind, status) in below {
+        let context = Context::new().with_remote_span_context(parent.clone());
+        let mut span = tracer
             .span_builder(name)
             .with_kind(kind)
+            .with_links(vec![Link::with_context(parent)])
             .with_start_time(after(10))
             .start_with_context(&tracer, &context);
-        child.set_status(status);
-        child.end_with_timestamp(after(210));
+        span.set_status(status);
+        span.end_with_timestamp(after(210));
+        parent = span.span_context().clone();
     }
     root.end_with_timestamp(after(390));
     let batch = recorder
@@ -380,17 +393,18 @@ fn recorded() -> (Vec<SpanData>, Resource) {
 }
 
 fn every_kind_of_attribute() -> Vec<KeyValue> {
-    let words = ["a", ""].map(StringValue::from).to_vec();
-    let values: [(&'static str, Value); 13] = [
+    let values: [(&'static str, Value); 15] = [
         ("text", "a \"quoted\" \\ word\u{1f}".into()),
+        ("text.unicode", "für alle 🛒 と".into()),
         ("empty", "".into()),
         ("yes", true.into()),
+        ("no", false.into()),
         ("int.max", i64::MAX.into()),
         ("int.min", i64::MIN.into()),
         ("double", 0.1.into()),
         ("double.whole", 3.0.into()),
         ("double.tiny", f64::MIN_POSITIVE.into()),
-        ("list.text", Value::Array(Array::String(words))),
+        ("list.text", text_list(["a", ""])),
         ("list.bool", Value::Array(Array::Bool(vec![true, false]))),
         ("list.int", Value::Array(Array::I64(vec![-1, i64::MAX]))),
         ("list.double", Value::Array(Array::F64(vec![-0.5, 1e300]))),
@@ -400,6 +414,10 @@ fn every_kind_of_attribute() -> Vec<KeyValue> {
         .into_iter()
         .map(|(key, value)| KeyValue::new(key, value))
         .collect()
+}
+
+fn text_list(texts: [&'static str; 2]) -> Value {
+    Value::Array(Array::String(texts.map(StringValue::from).to_vec()))
 }
 
 fn elsewhere() -> SpanContext {
