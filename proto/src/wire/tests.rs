@@ -313,7 +313,18 @@ proptest! {
                 bytes[at] = byte;
             }
         }
-        if let Ok(request) = parse(&bytes) {
+        let message = ExportTraceServiceRequest::decode(&bytes[..]);
+        let request = parse(&bytes);
+        prop_assert!(request.is_ok() || message.is_err(), "{request:?} {message:?}");
+        if let Ok(request) = request {
+            if let Ok(message) = message {
+                let spans = spans_of(&message.resource_spans);
+                let mut taken = spans.filter(|span| reason_to_refuse(span).is_none());
+                for slice in request.spans() {
+                    assert_slice(slice, &bytes, taken.next().expect("as many spans"));
+                }
+                prop_assert_eq!(taken.next(), None);
+            }
             let n_spans: usize = request
                 .clone()
                 .by_trace()

@@ -1,11 +1,13 @@
 //! JSON held against protobuf, and against what senders really write.
 
+use opentelemetry_proto::tonic::trace::v1::TracesData;
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
 use crate::testing::SpanBuilder;
 use crate::trace::TraceParts;
-use crate::wire::samples::{any_rich_trace, content, trace_of};
+use crate::wire::samples::{any_rich_trace, content, trace_from, trace_of};
 use crate::wire::{ExportRequest, RejectReason, VALUE_DEPTH_MAX, decode_traces};
 use crate::{
     AttributeValue, Attributes, Event, Span, SpanId, SpanKind, TraceId, UnixNanos, testing,
@@ -81,6 +83,12 @@ proptest! {
         if let Ok(request) = read_export_request(&json) {
             let n_spans = request.spans().len() as u64 + request.rejections().total();
             prop_assert!(n_spans <= trace.len() as u64);
+            for (trace_id, message) in request.by_trace().messages() {
+                TracesData::decode(&message[..]).expect("prost reads what is accepted");
+                let trace = trace_from(trace_id, &message);
+                let again = read(&write_trace(&trace));
+                prop_assert_eq!(content(&trace_of(&again)), content(&trace));
+            }
         }
     }
 }
