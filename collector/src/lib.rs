@@ -8,6 +8,8 @@ mod banner;
 pub mod clock;
 pub mod config;
 pub mod demo;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http_server;
 mod ingest;
 mod listeners;
