@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::load::Protocol;
 
@@ -279,4 +281,75 @@ fn a_file_stands_behind_flags_and_before_defaults() {
         error.contains("longpole.toml: retention: invalid value '1s'"),
         "{error}"
     );
+}
+
+/// Names of options, and of none.
+fn any_key() -> impl Strategy<Value = String> {
+    let command = args::Cli::command();
+    let known: Vec<String> = file::options(&command)
+        .filter_map(|arg| arg.get_long().map(str::to_owned))
+        .collect();
+    prop_oneof![20 => prop::sample::select(known), 1 => "[a-z-]{1,9}"]
+}
+
+/// Texts of values: of some options, of none, and of none there can be.
+fn any_text() -> impl Strategy<Value = String> {
+    let good = [
+        "127.0.0.1:4317",
+        "localhost:1",
+        "/longpole",
+        "Logs=https://logs.test/{traceId}",
+        "os",
+        "36h",
+        "1GiB",
+        "https://shop.example,*",
+        "json",
+        "true",
+        "8",
+    ];
+    prop_oneof![
+        6 => prop::sample::select(good.to_vec()).prop_map(str::to_owned),
+        1 => "[0-9a-zA-Z.:/{}=*-]{0,12}",
+        1 => any::<String>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_file_is_refused_or_comes_to_what_is_printed_of_it(
+        lines in prop::collection::btree_map(any_key(), (any_text(), 0..4_u8), 0..5),
+        rest in prop_oneof![9 => Just(String::new()), 1 => any::<String>()],
+    ) {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let check = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            parse(&["check-config", "--config", path.to_str().expect("text")])
+        };
+        let lines = lines.into_iter().map(|(key, (value, form))| {
+            let quoted = toml::Value::from(value.as_str());
+            match form {
+                0 => format!("{key} = [{quoted}]\n"),
+                1 if !value.is_empty() => format!("{key} = {value}\n"),
+                _ => format!("{key} = {quoted}\n"),
+            }
+        });
+        let given = lines.collect::<String>() + &rest;
+        if let Ok(Invocation::CheckConfig { config, text }) = check("given.toml", &given) {
+            let again = check("printed.toml", &text);
+            let Ok(Invocation::CheckConfig { config: again, .. }) = again else {
+                panic!("{given:?} becomes {text:?}: {again:?}");
+            };
+            prop_assert_eq!(again, config);
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_value_or_refused(key in any_key(), text in any_text()) {
+        for command in ["serve", "demo", "load"] {
+            if let Err(error) = parse(&[command, &format!("--{key}={text}")]) {
+                prop_assert!(!error.is_empty());
+            }
+        }
+    }
 }

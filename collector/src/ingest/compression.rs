@@ -137,6 +137,8 @@ fn take(
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::*;
+
     use super::super::{ConnectionBytes, InFlight};
     use super::*;
     use crate::testing::{gzip, zstd};
@@ -222,6 +224,42 @@ mod tests {
                 unpack(encoding, &packed, 1_000).expect("a body"),
                 "spans and more"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_never_becomes_more_than_the_limit(
+            words in prop::collection::vec(any::<[u8; 3]>(), 0..300),
+            n_times in 1..60_usize,
+            of in 0..PACKED.len(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            end in prop::option::of(any::<prop::sample::Index>()),
+            limit_bytes in 0..40_000_usize,
+        ) {
+            let plain = words.concat().repeat(n_times);
+            let (encoding, pack) = PACKED[of];
+            let whole = pack(&plain);
+            let mut packed = whole.clone();
+            for (at, byte) in damage {
+                let at = at.index(packed.len());
+                packed[at] = byte;
+            }
+            packed.truncate(end.map_or(packed.len(), |end| end.index(packed.len())));
+            let is_whole = packed == whole;
+            let in_flight = InFlight::new(u64::MAX);
+            let mut room = room(&in_flight);
+            match encoding.unpack(packed.into(), limit_bytes, &mut room) {
+                Ok(unpacked) => {
+                    prop_assert!(unpacked.len() <= limit_bytes);
+                    prop_assert_eq!(in_flight.used_bytes(), unpacked.len() as u64);
+                    prop_assert!(!is_whole || unpacked == plain);
+                }
+                Err(refusal) => {
+                    let is_too_large = matches!(refusal, Refusal::TooLarge { .. });
+                    prop_assert!(!is_whole || is_too_large && plain.len() > limit_bytes);
+                }
+            }
         }
     }
 
