@@ -31,6 +31,7 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
         links: LinkTemplates::default(),
         clock: Arc::new(|| UnixNanos(0)),
         receivers: Arc::new(ReceiverStatus::default),
+        access: None,
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     Site {

@@ -9,7 +9,7 @@ use longpole::{Config, Invocation};
 use tempfile::TempDir;
 
 /// Commands with what of theirs takes a value.
-const OPTIONS: [(&str, &str); 21] = [
+const OPTIONS: [(&str, &str); 26] = [
     ("serve", "config"),
     ("serve", "data-dir"),
     ("serve", "otlp-grpc"),
@@ -31,6 +31,11 @@ const OPTIONS: [(&str, &str); 21] = [
     ("load", "spans"),
     ("load", "concurrency"),
     ("load", "listen"),
+    ("serve", "token-file"),
+    ("serve", "tls-cert"),
+    ("serve", "tls-key"),
+    ("serve", "tls-client-ca"),
+    ("demo", "tls-ca"),
 ];
 
 static DIR: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a directory"));
