@@ -282,8 +282,23 @@ struct Driver {
     _output: BufReader<ChildStdout>,
 }
 
+/// How often chromedriver is started when it ends at once.
+const STARTS_MAX: usize = 5;
+
 impl Driver {
+    /// Starts it, anew when it ends at once: it looks for a free port and then takes it, for IPv4 and IPv6,
+    /// and another program may have been quicker.
     async fn start() -> Self {
+        for _ in 0..STARTS_MAX {
+            if let Some(driver) = Self::try_start().await {
+                return driver;
+            }
+        }
+        panic!("chromedriver ended {STARTS_MAX} times without saying its port");
+    }
+
+    /// `None` when it ended without saying its port.
+    async fn try_start() -> Option<Self> {
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -301,7 +316,9 @@ impl Driver {
                 .read_line(&mut line)
                 .await
                 .expect("chromedriver speaks UTF-8");
-            assert!(n_bytes > 0, "chromedriver ended without saying its port");
+            if n_bytes == 0 {
+                return None;
+            }
             if let Some((_, port)) = line.trim_end().rsplit_once("started successfully on port ") {
                 break port
                     .trim_end_matches('.')
@@ -309,11 +326,11 @@ impl Driver {
                     .expect("a port is a number");
             }
         };
-        Self {
+        Some(Self {
             port,
             _process: process,
             _output: output,
-        }
+        })
     }
 }
 
