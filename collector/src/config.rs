@@ -180,8 +180,10 @@ impl Invocation {
         let args: Vec<OsString> = args.into_iter().collect();
         let mut command = args::Cli::command();
         let mut matches = command.clone().try_get_matches_from(&args)?;
-        let file = file_of(&command, &matches)
-            .map_err(|error| command.error(ErrorKind::ValueValidation, with_causes(&error)))?;
+        let file = file_of(&command, &matches).map_err(|error| {
+            let said = format!("{:#}", anyhow::Error::from(error));
+            command.error(ErrorKind::ValueValidation, said)
+        })?;
         if let Some(file) = &file {
             command = match serving(&matches) {
                 Some((Some(name), _)) => command.mut_subcommand(name, |of| file.apply(of)),
@@ -189,9 +191,8 @@ impl Invocation {
             };
             matches = command.clone().try_get_matches_from(&args)?;
         }
-        let text = effective::text(&command, &matches, file.as_ref());
         let cli = args::Cli::from_arg_matches(&matches)?;
-        Self::new(cli, text)
+        Self::new(cli, || effective::text(&command, &matches, file.as_ref()))
             .map_err(|error| command.error(ErrorKind::ValueValidation, format!("--link: {error}")))
     }
 
@@ -222,12 +223,6 @@ fn file_of(
 ) -> Result<Option<ConfigFile>, file::FileError> {
     let path = serving(matches).and_then(|(_, of)| of.get_one::<PathBuf>("config"));
     path.map(|path| ConfigFile::read(path, command)).transpose()
-}
-
-/// An error's text with those of its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -85,14 +85,19 @@ pub(crate) async fn guard(State(site): State<Site>, request: Request, next: Next
         return deny(&site, &parts, denied);
     }
     let is_asset = site.urls().is_asset(path);
-    let mut response = next.run(Request::from_parts(parts, body)).await;
-    if !is_asset {
-        // Nor does the browser show it again after a logout.
-        let no_store = HeaderValue::from_static("no-store");
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, no_store);
+    let response = next.run(Request::from_parts(parts, body)).await;
+    if is_asset {
+        return response;
     }
+    unkept(response)
+}
+
+/// A response that nobody keeps: nor does the browser show it again after a logout.
+fn unkept(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
     response
 }
 
@@ -105,12 +110,7 @@ fn deny(site: &Site, parts: &Parts, denied: Denied) -> Response {
             .uri
             .path_and_query()
             .map_or("", |asked| asked.as_str());
-        let mut response = Redirect::to(&site.urls().login_for(asked)).into_response();
-        let no_store = HeaderValue::from_static("no-store");
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, no_store);
-        return response;
+        return unkept(Redirect::to(&site.urls().login_for(asked)).into_response());
     }
     UiError::Denied(denied).into_response()
 }

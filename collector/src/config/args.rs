@@ -289,11 +289,11 @@ enum DurabilityArg {
 }
 
 impl Invocation {
-    /// What a command line asks for; `text` is what it would serve with.
+    /// What a command line asks for; `text` gives what it would serve with.
     ///
     /// # Errors
     /// When links are too many, or share a name.
-    pub(super) fn new(cli: Cli, text: String) -> Result<Self, LinkTemplateError> {
+    pub(super) fn new(cli: Cli, text: impl FnOnce() -> String) -> Result<Self, LinkTemplateError> {
         Ok(match cli.command {
             None => Self::Serve(cli.serve.try_into()?),
             Some(Command::Serve(args)) => Self::Serve(args.try_into()?),
@@ -301,7 +301,7 @@ impl Invocation {
             Some(Command::Load(args)) => args.into(),
             Some(Command::CheckConfig(args)) => Self::CheckConfig {
                 config: args.try_into()?,
-                text,
+                text: text(),
             },
         })
     }

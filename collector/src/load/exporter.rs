@@ -1,8 +1,8 @@
 //! Connections that send requests as the bytes they are.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -18,9 +18,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::Protocol;
 use super::send::{Answer, Exporter};
-
-/// Where OTLP/gRPC exports go.
-const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+use crate::otlp::grpc::TRACES;
 
 /// Where OTLP/HTTP exports go.
 const HTTP_PATH: &str = "/v1/traces";
@@ -31,8 +29,8 @@ const QUOTED_BYTES_MAX: usize = 200;
 /// A connection over either transport.
 pub(super) struct Connection {
     transport: Transport,
-    /// Sent along, when the server asks for it.
-    authorization: Option<HeaderValue>,
+    /// Sent along: `authorization`, when the server asks for it.
+    headers: HeaderMap,
 }
 
 enum Transport {
@@ -52,7 +50,10 @@ pub(super) async fn connect(
 ) -> anyhow::Result<Connection> {
     Ok(Connection {
         transport: open(endpoint, protocol, tls).await?,
-        authorization,
+        headers: authorization
+            .map(|value| (AUTHORIZATION, value))
+            .into_iter()
+            .collect(),
     })
 }
 
@@ -100,15 +101,9 @@ impl Exporter for Connection {
         let response = match &mut self.transport {
             Transport::Grpc(grpc) => {
                 grpc.ready().await.map_err(|error| error.to_string())?;
-                let path = http::uri::PathAndQuery::from_static(GRPC_PATH);
+                let path = http::uri::PathAndQuery::from_static(TRACES);
                 let mut request = tonic::Request::new(request);
-                let mut headers = http::HeaderMap::new();
-                headers.extend(
-                    self.authorization
-                        .clone()
-                        .map(|value| (AUTHORIZATION, value)),
-                );
-                *request.metadata_mut() = MetadataMap::from_headers(headers);
+                *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
                 grpc.unary(request, path, Raw)
                     .await
                     .map_err(|status| format!("{:?}: {}", status.code(), status.message()))?
@@ -119,10 +114,7 @@ impl Exporter for Connection {
                     .header(CONTENT_TYPE, "application/x-protobuf")
                     .body(Full::new(request))
                     .expect("a request of checked parts");
-                let authorization = self.authorization.clone();
-                request
-                    .headers_mut()
-                    .extend(authorization.map(|value| (AUTHORIZATION, value)));
+                request.headers_mut().extend(self.headers.clone());
                 let response = client
                     .request(request)
                     .await

@@ -22,7 +22,8 @@ use crate::otlp::http::{quote, refuse as refuse_http};
 use crate::otlp::reply;
 use crate::protection::Guard;
 
-const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+/// Where export requests go.
+pub(crate) const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// The other signals' services, and what they carry.
 const NOT_TRACES: [(&str, &str); 3] = [

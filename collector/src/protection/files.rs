@@ -5,14 +5,28 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::ProtectionError;
+
 /// What tells that a file was written or replaced; nothing when it is not there.
 pub(super) type Stamp = Option<[u64; 5]>;
 
-/// Reads a file of at most `bytes_max` bytes.
+/// Reads the file of a flag, of at most `bytes_max` bytes.
 ///
 /// # Errors
 /// When it is larger, no regular file (one that blocks would hold up the rest), or cannot be read.
-pub(super) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read(
+    flag: &'static str,
+    path: &Path,
+    bytes_max: u64,
+) -> Result<Vec<u8>, ProtectionError> {
+    read_bounded(path, bytes_max).map_err(|source| ProtectionError::Read {
+        flag,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
@@ -63,13 +77,15 @@ mod tests {
         let dir = tempfile::TempDir::new().expect("a directory");
         let path = dir.path().join("secret");
         std::fs::write(&path, "12345").expect("written");
-        assert_eq!(read(&path, 5).expect("it fits"), b"12345");
+        assert_eq!(read_bounded(&path, 5).expect("it fits"), b"12345");
         for (path, bytes_max, says) in [
             (path.as_path(), 4, "limit of 4 bytes"),
             (dir.path(), 9, "not a regular file"),
             (Path::new("/dev/zero"), 9, "not a regular file"),
         ] {
-            let error = read(path, bytes_max).expect_err("refused").to_string();
+            let error = read_bounded(path, bytes_max)
+                .expect_err("refused")
+                .to_string();
             assert!(error.contains(says), "{error}");
         }
     }

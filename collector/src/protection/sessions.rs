@@ -8,7 +8,7 @@ use longpole_proto::UnixNanos;
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::tokens::TokenDigest;
+use super::tokens::{TokenDigest, sha256};
 
 /// How long a session lasts.
 pub(super) const LIFETIME: Duration = Duration::from_hours(12);
@@ -19,7 +19,8 @@ const SESSIONS_MAX: usize = 4_096;
 /// A session's ID has so many random bytes.
 const ID_BYTES: usize = 32;
 
-/// The sessions of one server. They end with the process.
+/// The sessions of one server, by the digest of their IDs, whose order says nothing of them. They end with
+/// the process.
 #[derive(Default)]
 pub(super) struct Sessions(Mutex<HashMap<[u8; 32], Session>>);
 
@@ -47,27 +48,21 @@ impl Sessions {
             sessions.remove(&key);
         }
         let ends = now.plus_nanos(u64::try_from(LIFETIME.as_nanos()).unwrap_or(u64::MAX));
-        sessions.insert(key(id.as_bytes()), Session { token, ends });
+        sessions.insert(sha256(id.as_bytes()), Session { token, ends });
         Some(id)
     }
 
     /// The token a session stands for, while it lasts.
     pub(super) fn token(&self, id: &[u8], now: UnixNanos) -> Option<TokenDigest> {
         let sessions = self.0.lock();
-        let session = sessions.get(&key(id))?;
+        let session = sessions.get(&sha256(id))?;
         (session.ends > now).then_some(session.token)
     }
 
     /// Ends a session.
     pub(super) fn end(&self, id: &[u8]) {
-        self.0.lock().remove(&key(id));
+        self.0.lock().remove(&sha256(id));
     }
-}
-
-/// IDs are looked up by their digest, whose order says nothing of them.
-fn key(id: &[u8]) -> [u8; 32] {
-    let digest = ring::digest::digest(&ring::digest::SHA256, id);
-    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]

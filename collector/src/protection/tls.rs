@@ -143,11 +143,7 @@ fn certificates(
 }
 
 fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, ProtectionError> {
-    files::read(path, FILE_BYTES_MAX).map_err(|source| ProtectionError::Read {
-        flag,
-        path: path.to_owned(),
-        source,
-    })
+    files::read(flag, path, FILE_BYTES_MAX)
 }
 
 fn unusable(flag: &'static str, path: &Path, why: &str) -> ProtectionError {

@@ -73,14 +73,19 @@ pub(crate) enum Scope {
     Ui,
 }
 
+/// What stands for a secret that is not to be kept.
+pub(super) fn sha256(secret: &[u8]) -> [u8; 32] {
+    let digest = digest(&SHA256, secret);
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
 /// Stands for a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
     pub(super) fn of(token: &[u8]) -> Self {
-        let digest = digest(&SHA256, token);
-        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        Self(sha256(token))
     }
 }
 
@@ -169,11 +174,7 @@ fn lines(
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, ProtectionError> {
-    files::read(path, FILE_BYTES_MAX).map_err(|source| ProtectionError::Read {
-        flag: "token-file",
-        path: path.to_owned(),
-        source,
-    })
+    files::read("token-file", path, FILE_BYTES_MAX)
 }
 
 /// Reads a token file.

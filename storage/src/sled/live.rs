@@ -48,13 +48,12 @@ impl LiveTrace {
         };
         for chunk in &self.chunks {
             let spans = chunk.spans();
-            beginning.n_spans += spans.len();
-            beginning.n_bytes += spans.n_bytes() as u64;
-            if beginning.n_spans > n_spans_max || beginning.n_bytes > n_bytes_max {
-                beginning.n_spans -= spans.len();
-                beginning.n_bytes -= spans.n_bytes() as u64;
+            let n_spans = beginning.n_spans + spans.len();
+            let n_bytes = beginning.n_bytes + spans.n_bytes() as u64;
+            if n_spans > n_spans_max || n_bytes > n_bytes_max {
                 break;
             }
+            (beginning.n_spans, beginning.n_bytes) = (n_spans, n_bytes);
             beginning.chunks.push(chunk.clone());
         }
         (!beginning.chunks.is_empty()).then_some(beginning)

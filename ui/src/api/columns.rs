@@ -45,16 +45,12 @@ struct Names {
 pub(crate) async fn columns(
     State(site): State<Site>,
     TraceIdPath(trace_id): TraceIdPath,
-    Pairs(pairs): Pairs,
+    pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, UiError> {
-    let mut words = String::new();
-    for (name, value) in &pairs {
-        if name != "q" {
-            return Err(UiError::unknown_parameter(name, &["q"]));
-        }
-        value.trim().clone_into(&mut words);
-    }
+    let pairs = pairs.only(&["q"])?;
+    let words = pairs.last().map_or("", |(_, value)| value.trim());
+    let words = words.to_owned();
     let is_zipped = takes_gzip(&headers);
     let answer = site.read(move |site| {
         let loaded = site.trace(trace_id)?;

@@ -166,7 +166,8 @@ fn found(
         ),
         limits: limits(&form.limit),
         bad,
-        mistake: mistake(&form.q),
+        // What was searched for has none.
+        mistake: result.is_none().then(|| mistake(&form.q)).flatten(),
         heading,
         facts: facts(form),
         clear_href: form.is_narrow().then(|| urls.search()),

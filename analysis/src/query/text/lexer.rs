@@ -46,11 +46,13 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
         }
         let rest = &text[start..];
         let (kind, end) = if matches!(ch, '"' | '\'' | '`') {
-            quoted(text, start, ch)?
+            let (inside, end) = quoted(text, start, ch)?;
+            (Kind::Quoted(inside), end)
         } else if let Some(mark) = MARKS.into_iter().find(|mark| rest.starts_with(mark)) {
             (Kind::Mark(mark), start + mark.len())
         } else {
-            bare(text, start)?
+            let (word, end) = bare(text, start)?;
+            (Kind::Bare(word), end)
         };
         tokens.push(Token {
             at: start..end,
@@ -61,15 +63,13 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
     Ok(tokens)
 }
 
-/// A word; a part of it that follows a dot may be quoted: `span."my key"`.
-fn bare(text: &str, start: usize) -> Result<(Kind, usize), ParseError> {
+/// A word, and where it ends; a part of it that follows a dot may be quoted: `span."my key"`.
+fn bare(text: &str, start: usize) -> Result<(String, usize), ParseError> {
     let mut word = String::new();
     let mut end = start;
     while let Some(ch) = text[end..].chars().next() {
         if ch == '"' && word.ends_with('.') {
-            let (Kind::Quoted(part), behind) = quoted(text, end, ch)? else {
-                break;
-            };
+            let (part, behind) = quoted(text, end, ch)?;
             word.push_str(&part);
             end = behind;
         } else if ends_word(ch) {
@@ -79,15 +79,16 @@ fn bare(text: &str, start: usize) -> Result<(Kind, usize), ParseError> {
             end += ch.len_utf8();
         }
     }
-    Ok((Kind::Bare(word), end))
+    Ok((word, end))
 }
 
-fn quoted(text: &str, start: usize, quote: char) -> Result<(Kind, usize), ParseError> {
+/// What stands between this quote and the next, and where that ends.
+fn quoted(text: &str, start: usize, quote: char) -> Result<(String, usize), ParseError> {
     let mut inside = String::new();
     let mut chars = text[start..].char_indices().skip(1);
     while let Some((at, ch)) = chars.next() {
         match ch {
-            _ if ch == quote => return Ok((Kind::Quoted(inside), start + at + 1)),
+            _ if ch == quote => return Ok((inside, start + at + 1)),
             // As in Go and TraceQL, nothing is escaped between backticks.
             '\\' if quote != '`' => {
                 let (_, escaped) = chars.next().unwrap_or((0, '\0'));

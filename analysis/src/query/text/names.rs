@@ -9,7 +9,7 @@ pub(super) const KEYWORDS: [&str; 8] =
     ["and", "or", "not", "exists", "some", "nil", "true", "false"];
 
 /// `TraceQL`'s names of fields there are here under another.
-const TRACEQL: [(&str, Field); 14] = [
+const TRACEQL: [(&str, Field); 15] = [
     ("traceDuration", Field::Request(RequestField::Duration)),
     ("rootName", Field::Request(RequestField::RootName)),
     ("rootServiceName", Field::Request(RequestField::RootService)),
@@ -27,6 +27,7 @@ const TRACEQL: [(&str, Field); 14] = [
     ("span:duration", Field::Span(SpanField::Duration)),
     ("span:id", Field::Span(SpanField::SpanId)),
     ("span:parentID", Field::Span(SpanField::ParentId)),
+    ("event:name", Field::Span(SpanField::EventName)),
 ];
 
 /// `TraceQL`'s names of what there is nothing of here.
@@ -55,9 +56,6 @@ pub(super) fn field(word: &str) -> Result<Field, String> {
     }
     if let Some((_, field)) = TRACEQL.into_iter().find(|(name, _)| *name == word) {
         return Ok(field);
-    }
-    if word == "event:name" {
-        return Ok(SpanField::EventName.into());
     }
     if NOT_THERE.contains(&word) {
         return Err(format!("longpole does not know TraceQL's {word}"));

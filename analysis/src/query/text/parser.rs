@@ -233,16 +233,11 @@ impl Parser<'_> {
             let Some(&(_, relation, negated)) = RELATIONS.iter().find(|(of, ..)| of == mark) else {
                 return Ok(left);
             };
-            let mark_at = self.here();
             let mark = *mark;
             if !self.is_behind_group() {
-                return Err(ParseError::new(
-                    self.text,
-                    mark_at,
-                    format!(
-                        "expected and, or, or the end, found `{mark}`: what it relates stands in {{ }}"
-                    ),
-                ));
+                return Err(self.error(format!(
+                    "expected and, or, or the end, found `{mark}`: what it relates stands in {{ }}"
+                )));
             }
             self.next += 1;
             if !matches!(self.peek(), Some(Kind::Mark("{" | "(") | Kind::Bare(_))) {

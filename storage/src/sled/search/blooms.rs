@@ -3,12 +3,10 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
-use longpole_analysis::query::{MayHave, RequestField, Scope};
-
 use super::is_damage;
-use super::plan::{Plan, may_have_number};
+use super::plan::{OfItems, Plan};
 use crate::StorageError;
-use crate::sled::bloom::{Bloom, Item, Key};
+use crate::sled::bloom::{Bloom, Item};
 use crate::sled::partition::{Answers, GROUP_BLOCKS, Partition, Zone};
 
 /// How many answers are remembered: some megabytes of them.
@@ -73,33 +71,12 @@ impl<'a> Blooms<'a> {
     /// # Errors
     /// When reading failed, not for damage.
     pub(super) fn may_match(self, plan: &Plan, zone: Option<&Zone>) -> Result<bool, StorageError> {
-        let may_match = plan.may_match(&OfBlooms {
-            blooms: &self,
+        let may_match = plan.may_match(&OfItems {
             zone,
+            may_have: &|item| self.may_have(item),
+            may_have_one: None,
         });
         self.failed.into_inner().map_or(Ok(may_match), Err)
-    }
-}
-
-/// What blooms say of traces, and the zone of the block when it is one.
-struct OfBlooms<'a> {
-    blooms: &'a Blooms<'a>,
-    zone: Option<&'a Zone>,
-}
-
-impl MayHave for OfBlooms<'_> {
-    fn attribute(&self, _: Scope, key: &str, value: &str) -> bool {
-        let key = Key::new(key.as_bytes());
-        self.blooms.may_have(key.item(value.as_bytes()))
-    }
-
-    fn key(&self, _: Scope, key: &str) -> bool {
-        self.blooms.may_have(Key::new(key.as_bytes()).alone())
-    }
-
-    fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
-        self.zone
-            .is_none_or(|zone| may_have_number(zone, field, least, greatest))
     }
 }
 

@@ -2,7 +2,7 @@
 //! labels and summaries which traces match; only what they leave open is decoded.
 
 use longpole_analysis::query::{
-    Field, Matcher, MayHave, Necessary, Needs, Op, Pattern, Query, QueryError, RequestField,
+    Field, Matcher, MayHave, Necessary, Needs, Op, Pattern, Query, QueryError, RequestField, Scope,
     SpanField, Values,
 };
 
@@ -240,7 +240,7 @@ impl Plan {
     }
 
     /// Whether traces may match of which this is known.
-    pub(super) fn may_match(&self, known: &dyn MayHave) -> bool {
+    pub(super) fn may_match(&self, known: &OfItems<'_>) -> bool {
         self.matcher.necessary().may_hold(known)
     }
 
@@ -426,7 +426,7 @@ impl MayHave for OfZone<'_> {
 }
 
 /// Whether a number of some trace of a block with this zone may lie in a range.
-pub(super) fn may_have_number(zone: &Zone, field: RequestField, least: u64, greatest: u64) -> bool {
+fn may_have_number(zone: &Zone, field: RequestField, least: u64, greatest: u64) -> bool {
     let ends = (
         number_of(&zone.least, field),
         number_of(&zone.greatest, field),
@@ -436,6 +436,38 @@ pub(super) fn may_have_number(zone: &Zone, field: RequestField, least: u64, grea
             zone_least <= greatest && least <= zone_greatest
         }
         _ => true,
+    }
+}
+
+/// What is known of some traces by the attributes of the blocks with all their spans.
+pub(super) struct OfItems<'a> {
+    /// Of the block, when it is one.
+    pub(super) zone: Option<&'a Zone>,
+    pub(super) may_have: &'a dyn Fn(Item) -> bool,
+    /// Where more is known of values than their keys.
+    pub(super) may_have_one: Option<&'a dyn Fn(&Values) -> bool>,
+}
+
+impl MayHave for OfItems<'_> {
+    fn attribute(&self, _: Scope, key: &str, value: &str) -> bool {
+        let key = Key::new(key.as_bytes());
+        (self.may_have)(key.item(value.as_bytes()))
+    }
+
+    fn value(&self, scope: Scope, key: &str, values: &Values) -> bool {
+        match self.may_have_one {
+            Some(may_have_one) => may_have_one(values),
+            None => self.key(scope, key),
+        }
+    }
+
+    fn key(&self, _: Scope, key: &str) -> bool {
+        (self.may_have)(Key::new(key.as_bytes()).alone())
+    }
+
+    fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
+        self.zone
+            .is_none_or(|zone| may_have_number(zone, field, least, greatest))
     }
 }
 

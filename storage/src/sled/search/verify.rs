@@ -3,19 +3,18 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
-use longpole_analysis::query::{MayHave, Needs, RequestField, Scope, Values};
+use longpole_analysis::query::{Needs, Values};
 use longpole_proto::wire::decode_traces;
 use longpole_proto::{Trace, TraceId};
 
 use super::blooms::Blooms;
 use super::page::Candidate;
-use super::plan::{AskedOf, may_have_number};
+use super::plan::{AskedOf, OfItems};
 use super::{BlockRef, Search};
 use crate::StorageError;
 use crate::sled::block::{Block, Damage, Value};
-use crate::sled::bloom::{self, Item, Key};
+use crate::sled::bloom::{self, Item};
 use crate::sled::core::read_trace;
-use crate::sled::partition::Zone;
 use crate::sled::traces::{TraceBuilder, outline};
 
 /// Of a block with more, some sender's names are without number: its values take long themselves.
@@ -154,10 +153,12 @@ impl Search<'_> {
         let marks = block.attribute_marks(&mut |key, values| asked.marks(key, values))?;
         let fragments = block.fragments().iter().zip(marks);
         let ruled_out = fragments.filter(|&(_, marks)| {
-            !self.plan.may_match(&Marked {
-                asked: &asked,
-                marks,
-                zone: of.view.zone,
+            // What was not asked for nobody knows.
+            let has = |bit: Option<usize>| bit.is_none_or(|bit| marks >> bit & 1 == 1);
+            !self.plan.may_match(&OfItems {
+                zone: Some(of.view.zone),
+                may_have: &|item| has(asked.bit_of(item)),
+                may_have_one: Some(&|values| has(asked.bit_of_values(values))),
             })
         });
         Ok(ruled_out.map(|(fragment, _)| fragment.trace_id).collect())
@@ -218,6 +219,16 @@ impl AskedOf<'_> {
         self.items.len() + self.values.len()
     }
 
+    fn bit_of(&self, item: Item) -> Option<usize> {
+        self.items.iter().position(|&asked| asked == item)
+    }
+
+    fn bit_of_values(&self, values: &Values) -> Option<usize> {
+        let mut asked = self.values.iter();
+        let at = asked.position(|(_, asked)| std::ptr::eq(*asked, values));
+        at.map(|at| self.items.len() + at)
+    }
+
     /// The bits of what a key with some values answers.
     fn marks(&self, key: &str, values: &mut dyn Iterator<Item = Value<'_>>) -> u64 {
         if !self.keys.contains(&key) {
@@ -237,48 +248,10 @@ impl AskedOf<'_> {
             }
         });
         bloom::items_of(key, &mut values, &mut |item| {
-            if let Some(bit) = self.items.iter().position(|&asked| asked == item) {
+            if let Some(bit) = self.bit_of(item) {
                 mark(bit);
             }
         });
         marks.get()
-    }
-}
-
-/// What is known of a trace by its marks.
-struct Marked<'a> {
-    asked: &'a AskedOf<'a>,
-    marks: u64,
-    zone: &'a Zone,
-}
-
-impl Marked<'_> {
-    /// Whether the bit is set; what was not asked for nobody knows.
-    fn has(&self, bit: Option<usize>) -> bool {
-        bit.is_none_or(|bit| self.marks >> bit & 1 == 1)
-    }
-
-    fn has_item(&self, item: Item) -> bool {
-        self.has(self.asked.items.iter().position(|&asked| asked == item))
-    }
-}
-
-impl MayHave for Marked<'_> {
-    fn attribute(&self, _: Scope, key: &str, value: &str) -> bool {
-        self.has_item(Key::new(key.as_bytes()).item(value.as_bytes()))
-    }
-
-    fn value(&self, _: Scope, _: &str, values: &Values) -> bool {
-        let mut asked = self.asked.values.iter();
-        let at = asked.position(|(_, asked)| std::ptr::eq(*asked, values));
-        self.has(at.map(|at| self.asked.items.len() + at))
-    }
-
-    fn key(&self, _: Scope, key: &str) -> bool {
-        self.has_item(Key::new(key.as_bytes()).alone())
-    }
-
-    fn number(&self, field: RequestField, least: u64, greatest: u64) -> bool {
-        may_have_number(self.zone, field, least, greatest)
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Scene<'a> {
     pub(super) extent: Extent,
     /// By span, whether it has the words that are looked for; empty when none are.
     matching: Vec<bool>,
+    /// How many of the spans that are looked at have the words that are looked for, if any are.
+    pub(super) n_matches: Option<usize>,
     /// The spans of a view that lists them.
     pub(super) list: Option<List>,
 }
@@ -72,6 +74,11 @@ impl<'a> Scene<'a> {
             .shown
             .is_list()
             .then(|| List::of(loaded, view, &extent, &matching, selected));
+        let n_matches = || match &list {
+            Some(list) => list.spans.len(),
+            None => list::spans(trace, &extent, &matching).len(),
+        };
+        let n_matches = (!matching.is_empty()).then(n_matches);
         let mut view = view.clone();
         view.page = list.as_ref().map(|list| list.page.number);
         Ok(Self {
@@ -83,6 +90,7 @@ impl<'a> Scene<'a> {
             root,
             extent,
             matching,
+            n_matches,
             list,
         })
     }
@@ -175,12 +183,6 @@ impl<'a> Scene<'a> {
         self.matching.get(span_idx).copied().unwrap_or(true)
     }
 
-    /// How many of the spans that are looked at have the words that are looked for.
-    pub(super) fn n_matches(&self) -> Option<usize> {
-        let spans = || list::spans(self.trace(), &self.extent, &self.matching);
-        (!self.matching.is_empty()).then(|| spans().len())
-    }
-
     /// Where on the page a span's row is.
     fn anchor(&self, span_idx: usize) -> String {
         if self.view.shown.is_list() {
@@ -226,7 +228,7 @@ impl<'a> Scene<'a> {
                 links: vec![("reset zoom", self.href(&self.view.with_zoom(None)))],
             }
         });
-        let words = self.n_matches().map(|n_matches| Narrowed {
+        let words = self.n_matches.map(|n_matches| Narrowed {
             text: self.matches_text(n_matches),
             links: vec![("show all", self.href(&self.view.with_words("")))],
         });

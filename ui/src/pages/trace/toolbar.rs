@@ -31,7 +31,7 @@ pub(super) fn views(scene: &Scene<'_>) -> Vec<ViewLink> {
     let errors = link(Shown::Errors, "Errors only".to_owned());
     let errors = (trace.n_errors() > 0 || errors.is_on).then_some(errors);
     let n_spans = Count::from(scene.extent.spans.len());
-    let all = match (scene.n_matches(), scene.extent.spans.len()) {
+    let all = match (scene.n_matches, scene.extent.spans.len()) {
         (Some(n_matches), _) => format!("Only the {} that match", Count::from(n_matches)),
         (None, 1) => "The span".to_owned(),
         (None, _) => format!("All {n_spans} spans"),

@@ -7,7 +7,7 @@ use super::super::lexer::Kind;
 use super::super::literal;
 use super::super::names::{self, KEYWORDS};
 use super::Parser;
-use crate::query::{Field, Matcher, Op, Query, QueryError, Value};
+use crate::query::{Field, Matcher, Op, Query, QueryError};
 
 /// What stands between a field and a value.
 const OPS: [Op; 6] = [Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge];
@@ -83,29 +83,28 @@ impl Parser<'_> {
         }
         self.next += 1;
         let at = self.here();
-        let value = match self.peek() {
-            Some(Kind::Quoted(text)) => Value::from(text.as_str()),
-            Some(Kind::Bare(word)) if word == "nil" => {
-                self.next += 1;
-                let exists = Query::Exists(field);
-                return match mark {
-                    "!=" => Ok(exists),
-                    "=" => Ok(Query::negated(exists)),
-                    _ => Err(ParseError::new(self.text, at, "nil takes = and != only")),
-                };
-            }
-            Some(Kind::Bare(word)) => literal::value(word),
+        let (text, is_quoted) = match self.peek() {
+            Some(Kind::Quoted(text)) => (text.clone(), true),
+            Some(Kind::Bare(word)) => (word.clone(), false),
             _ => return Err(self.unexpected(&format!("a value behind {mark}"))),
         };
         self.next += 1;
-        let query = match (op, self.tokens[self.next - 1].kind.clone()) {
-            (Some(op), _) => Query::Compare { field, op, value },
-            (None, Kind::Quoted(pattern) | Kind::Bare(pattern)) => Query::Pattern {
+        let query = match op {
+            _ if text == "nil" && !is_quoted => {
+                let exists = Query::Exists(field);
+                return match op {
+                    Some(Op::Ne) => Ok(exists),
+                    Some(Op::Eq) => Ok(Query::negated(exists)),
+                    _ => Err(ParseError::new(self.text, at, "nil takes = and != only")),
+                };
+            }
+            Some(op) if is_quoted => Query::compare(field, op, text.as_str()),
+            Some(op) => Query::compare(field, op, literal::value(&text)),
+            None => Query::Pattern {
                 field,
                 negated: mark == "!~",
-                pattern,
+                pattern: text,
             },
-            (None, Kind::Mark(_)) => return Err(self.unexpected("a pattern")),
         };
         self.check(&query, field_at.start..at.end)?;
         Ok(query)
