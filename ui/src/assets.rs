@@ -30,24 +30,28 @@ impl Asset {
     }
 }
 
-/// The style sheet, without comments and needless white space.
-pub(crate) static CSS: LazyLock<Asset> = LazyLock::new(|| {
-    let sheet = include_str!("../assets/longpole.css");
-    let small = minifier::css::minify(sheet).expect("this sheet can be read, as tests show");
-    Asset::new("longpole.css", "text/css; charset=utf-8", small.to_string())
-});
-/// The scripts as one, without comments and needless white space.
+/// The style sheet of all pages.
+pub(crate) static CSS: LazyLock<Asset> =
+    LazyLock::new(|| sheet("longpole.css", include_str!("../assets/longpole.css")));
+/// What the search page needs besides.
+pub(crate) static SEARCH_CSS: LazyLock<Asset> =
+    LazyLock::new(|| sheet("search.css", include_str!("../assets/search.css")));
+/// The scripts of all pages, as one.
 pub(crate) static JS: LazyLock<Asset> = LazyLock::new(|| {
     let scripts = concat!(
         include_str!("../assets/list.js"),
         include_str!("../assets/longpole.js")
     );
-    let small = minifier::js::minify(scripts).expect("these scripts can be read, as tests show");
-    Asset::new(
-        "longpole.js",
-        "text/javascript; charset=utf-8",
-        small.to_string(),
-    )
+    script("longpole.js", scripts)
+});
+/// Those of the search page, as one.
+pub(crate) static SEARCH_JS: LazyLock<Asset> = LazyLock::new(|| {
+    let scripts = concat!(
+        include_str!("../assets/heat_map.js"),
+        include_str!("../assets/shared.js"),
+        include_str!("../assets/suggest.js")
+    );
+    script("search.js", scripts)
 });
 pub(crate) static ICON: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new(
@@ -57,9 +61,21 @@ pub(crate) static ICON: LazyLock<Asset> = LazyLock::new(|| {
     )
 });
 
+/// A style sheet, without comments and needless white space.
+fn sheet(name: &'static str, sheet: &str) -> Asset {
+    let small = minifier::css::minify(sheet).expect("these sheets can be read, as tests show");
+    Asset::new(name, "text/css; charset=utf-8", small.to_string())
+}
+
+/// A script, likewise.
+fn script(name: &'static str, script: &str) -> Asset {
+    let small = minifier::js::minify(script).expect("these scripts can be read, as tests show");
+    Asset::new(name, "text/javascript; charset=utf-8", small.to_string())
+}
+
 /// Finds an embedded file by name.
 pub(crate) fn find(name: &str) -> Option<&'static Asset> {
-    [&*CSS, &*JS, &*ICON]
+    [&*CSS, &*SEARCH_CSS, &*JS, &*SEARCH_JS, &*ICON]
         .into_iter()
         .find(|asset| asset.name == name)
 }
@@ -116,16 +132,15 @@ mod tests {
 
     #[test]
     fn the_files_keep_within_their_budgets() {
-        assert!(
-            CSS.content.len() <= 14 * 1024,
-            "style sheet has {} bytes",
-            CSS.content.len()
-        );
-        assert!(
-            JS.content.len() <= 14 * 1024,
-            "script has {} bytes",
-            JS.content.len()
-        );
+        for (asset, most) in [
+            (&*CSS, 14 << 10),
+            (&*SEARCH_CSS, 4 << 10),
+            (&*JS, 14 << 10),
+            (&*SEARCH_JS, 8 << 10),
+        ] {
+            let length = asset.content.len();
+            assert!(length <= most, "{} has {length} bytes", asset.name);
+        }
     }
 
     #[test]

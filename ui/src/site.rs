@@ -141,6 +141,14 @@ impl<'a> Frame<'a> {
         self.urls.asset(&assets::JS)
     }
 
+    pub(crate) fn search_css(&self) -> String {
+        self.urls.asset(&assets::SEARCH_CSS)
+    }
+
+    pub(crate) fn search_js(&self) -> String {
+        self.urls.asset(&assets::SEARCH_JS)
+    }
+
     pub(crate) fn icon(&self) -> String {
         self.urls.asset(&assets::ICON)
     }

@@ -108,7 +108,7 @@ async fn files_are_kept_by_browsers_until_they_change() {
     let page = get(&site, "/").await;
     let mut urls = page.attributes("link[rel=stylesheet], link[rel=icon]", "href");
     urls.extend(page.attributes("script", "src"));
-    assert_eq!(urls.len(), 3);
+    assert_eq!(urls.len(), 5);
     for url in urls {
         let file = get(&site, &url).await;
         assert_eq!(file.status, StatusCode::OK, "{url}");

@@ -1,0 +1,1 @@
+// The heat map: dragging over it selects.

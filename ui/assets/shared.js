@@ -1,0 +1,1 @@
+// What the matches share is asked for when the page is there.
