@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use longpole_tests::spans::{Draft, request, spans_of};
 use longpole_tests::{Client, DEADLINE, eventually};
+use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -56,7 +57,13 @@ struct Process {
 impl Process {
     /// Starts one and waits for its start message, which says its addresses.
     async fn start(data_dir: &Path) -> Self {
-        let mut child = serve(data_dir).spawn().expect("the binary starts");
+        Self::start_with(data_dir, &[]).await
+    }
+
+    /// The same, with more options.
+    async fn start_with(data_dir: &Path, options: &[&str]) -> Self {
+        let mut command = serve(data_dir);
+        let mut child = command.args(options).spawn().expect("the binary starts");
         let mut log = BufReader::new(child.stderr.take().expect("its log is piped"));
         let mut seen = String::new();
         let ready = loop {
@@ -119,11 +126,20 @@ async fn outcome(mut command: Command) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_loses_nothing_that_was_acknowledged() {
-    const ROUNDS: usize = 10;
+async fn kill_9_under_load_loses_nothing_that_was_acknowledged() {
+    end_under_load(Signal::KILL, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
+    end_under_load(Signal::TERM, 4).await;
+}
+
+/// Ends a process that takes spans, again and again; the next has all that it acknowledged.
+async fn end_under_load(signal: Signal, n_rounds: usize) {
     let data_dir = TempDir::new().expect("a temporary directory can be made");
     let mut acknowledged = Acknowledged::new();
-    for round in 0..ROUNDS {
+    for round in 0..n_rounds {
         let mut process = Process::start(data_dir.path()).await;
         missing(&process.client, &acknowledged).await;
         // Once right after the first acknowledgement, then ever later, always under load.
@@ -141,8 +157,9 @@ async fn kill_9_loses_nothing_that_was_acknowledged() {
             (n_acknowledged.load(Ordering::Relaxed) >= n_before_kill).then_some(())
         })
         .await;
-        process.signal(Signal::KILL);
-        process.ended().await;
+        process.signal(signal);
+        let ended = process.ended().await;
+        assert_eq!(ended.success(), signal == Signal::TERM, "{ended}");
         for sender in senders {
             let sent = sender.await.expect("a sender ends when it is cut off");
             for (trace, ids) in sent {
@@ -154,7 +171,7 @@ async fn kill_9_loses_nothing_that_was_acknowledged() {
     missing(&process.client, &acknowledged).await;
     let n_spans: usize = acknowledged.values().map(BTreeSet::len).sum();
     assert!(
-        n_spans > ROUNDS * 3,
+        n_spans > n_rounds * 3,
         "only {n_spans} spans were acknowledged"
     );
 }
@@ -197,6 +214,48 @@ async fn missing(client: &Client, acknowledged: &Acknowledged) {
             lost.is_empty(),
             "trace {trace:032x} was acknowledged and lost spans {lost:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn kill_9_right_behind_a_deletion_brings_nothing_back() {
+    const TOKEN: &str = "both-both-both-both";
+    let dir = TempDir::new().expect("a temporary directory can be made");
+    let (data_dir, tokens) = (dir.path().join("data"), dir.path().join("tokens"));
+    std::fs::write(&tokens, TOKEN).expect("written");
+    let tokens = tokens.to_str().expect("a plain name");
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/x-protobuf"),
+    ];
+    let path = |trace: u128| format!("/api/v1/traces/{trace:032x}");
+    for round in 1..=6_u128 {
+        let mut process = Process::start_with(&data_dir, &["--token-file", tokens]).await;
+        for trace in [round, 100 + round] {
+            let spans = request([Draft::new(trace, 1, "work"), Draft::new(trace, 2, "more")]);
+            let sent = process.client.post(&headers, spans.encode_to_vec()).await;
+            assert_eq!(sent.status, 200);
+        }
+        let url = format!(
+            "{}{}",
+            process.ready["ui"].as_str().expect("a URL"),
+            path(round)
+        );
+        let deleting = reqwest::Client::new().delete(url).bearer_auth(TOKEN);
+        let deleted = deleting.send().await.expect("answered");
+        assert_eq!(deleted.status(), 200);
+        process.signal(Signal::KILL);
+        process.ended().await;
+        let process = Process::start_with(&data_dir, &["--token-file", tokens]).await;
+        for trace in 1..=round {
+            let status = async |trace| {
+                let reply = process.client.try_get(&path(trace), &headers).await;
+                reply.expect("answered").status
+            };
+            assert_eq!(status(trace).await, 404, "{trace} of {round}");
+            assert_eq!(status(100 + trace).await, 200, "{trace} of {round}");
+        }
     }
 }
 

@@ -130,6 +130,22 @@ impl Store for FakeStore {
         Ok(None)
     }
 
+    fn delete(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn pin(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn unpin(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn pinned(&self) -> Result<Vec<TraceId>, StorageError> {
+        Ok(Vec::new())
+    }
+
     fn search(&self, _request: &SearchRequest) -> Result<SearchResult, StorageError> {
         Ok(SearchResult {
             requests: Vec::new(),

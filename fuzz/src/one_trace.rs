@@ -44,6 +44,22 @@ impl Store for OneTrace {
         Ok((id == trace_id()).then(|| TraceVersion::new([number])))
     }
 
+    fn delete(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn pin(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn unpin(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn pinned(&self) -> Result<Vec<TraceId>, StorageError> {
+        Ok(Vec::new())
+    }
+
     fn search(&self, _: &SearchRequest) -> Result<SearchResult, StorageError> {
         Err(StorageError::Closed)
     }

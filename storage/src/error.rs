@@ -74,6 +74,14 @@ pub enum StorageError {
         /// How large it may be.
         limit_bytes: u64,
     },
+    /// There are as many of something as there may be.
+    #[error("there may be {limit} {what}, and there are")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The directory holds files that are not longpole's.
     #[error(
         "{} holds {found:?} and no FORMAT file, so it is no data directory of longpole; choose an empty one",

@@ -40,6 +40,8 @@ mod history;
 mod keeper;
 mod live;
 mod log;
+mod marking;
+mod marks;
 mod operations;
 mod partition;
 mod received;
@@ -134,6 +136,22 @@ impl Store for SledStore {
 
     fn trace(&self, trace_id: TraceId) -> Result<Option<StoredTrace>, StorageError> {
         self.engine()?.core.trace(trace_id)
+    }
+
+    fn delete(&self, trace_id: TraceId) -> Result<bool, StorageError> {
+        self.engine()?.core.delete(trace_id)
+    }
+
+    fn pin(&self, trace_id: TraceId) -> Result<bool, StorageError> {
+        self.engine()?.core.pin(trace_id)
+    }
+
+    fn unpin(&self, trace_id: TraceId) -> Result<bool, StorageError> {
+        self.engine()?.core.unpin(trace_id)
+    }
+
+    fn pinned(&self) -> Result<Vec<TraceId>, StorageError> {
+        Ok(self.engine()?.core.pinned())
     }
 
     fn trace_version(&self, trace_id: TraceId) -> Result<Option<TraceVersion>, StorageError> {

@@ -141,6 +141,35 @@ pub trait Store: Send + Sync + 'static {
     /// When the disk or engine fails.
     fn trace_version(&self, trace_id: TraceId) -> Result<Option<TraceVersion>, StorageError>;
 
+    /// Deletes a trace with everything acknowledged so far, for good; says whether there was one. What
+    /// comes of it later is a trace again. Its bytes leave the disk with those received around the same
+    /// time, by the rules of retention; numbers that were added up, names of operations and attributes,
+    /// and their most frequent values count it until then.
+    ///
+    /// # Errors
+    /// When the disk or engine fails (then it may be deleted nevertheless once the store is opened
+    /// again), and when there are as many deleted traces as there may be.
+    fn delete(&self, trace_id: TraceId) -> Result<bool, StorageError>;
+
+    /// Pins a trace: it stays, whatever age and size the rest may have. Says whether there is such a trace.
+    ///
+    /// # Errors
+    /// As [`Self::trace`], and when there are 1,000 pinned traces, or they have more bytes than a quarter
+    /// of what the data directory may have.
+    fn pin(&self, trace_id: TraceId) -> Result<bool, StorageError>;
+
+    /// Pins a trace no more: it goes when its time has come. Says whether it was pinned.
+    ///
+    /// # Errors
+    /// When the disk or engine fails.
+    fn unpin(&self, trace_id: TraceId) -> Result<bool, StorageError>;
+
+    /// The traces that are pinned, those first that are so longest.
+    ///
+    /// # Errors
+    /// When the store is closed or failed.
+    fn pinned(&self) -> Result<Vec<TraceId>, StorageError>;
+
     /// The requests that match, in the order asked for: exactly, over everything acknowledged, unless
     /// the result says that it is not complete.
     ///

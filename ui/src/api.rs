@@ -3,6 +3,7 @@
 
 pub(crate) mod analysis;
 pub(crate) mod columns;
+pub(crate) mod keep;
 pub(crate) mod names;
 pub(crate) mod search;
 pub(crate) mod status;

@@ -112,6 +112,10 @@ pub(crate) enum UiError {
         Denied::Wrong => "the token is none of this server's for the pages and query APIs",
     })]
     Denied(Denied),
+    #[error("nothing is changed here, because nobody needs a token")]
+    NoTokens,
+    #[error("{0}")]
+    Limit(#[source] StorageError),
     #[error("the request comes from a page of another site")]
     OtherSite,
     #[error("the form cannot be read")]
@@ -170,6 +174,14 @@ impl UiError {
         }
     }
 
+    /// Why a trace was not deleted or pinned.
+    pub(crate) fn of_change(error: StorageError) -> Self {
+        match error {
+            StorageError::TooMany { .. } | StorageError::TooLarge { .. } => Self::Limit(error),
+            error => error.into(),
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NoPage { .. } | Self::NoTrace { .. } | Self::NoSpan { .. } => {
@@ -184,7 +196,8 @@ impl UiError {
             Self::SpanAsProtobuf => StatusCode::NOT_ACCEPTABLE,
             Self::TooManySpans { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
-            Self::OtherSite => StatusCode::FORBIDDEN,
+            Self::OtherSite | Self::NoTokens => StatusCode::FORBIDDEN,
+            Self::Limit(_) => StatusCode::CONFLICT,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -207,6 +220,8 @@ impl UiError {
             Self::TooManySpans { .. } => "too_many_spans",
             Self::Denied(_) => "unauthenticated",
             Self::OtherSite => "other_site",
+            Self::NoTokens => "no_tokens",
+            Self::Limit(_) => "limit_reached",
             Self::Form => "invalid_form",
             Self::Busy(_) => "unavailable",
             Self::Store(_) | Self::Damaged { .. } | Self::Page(_) => "internal",
@@ -231,7 +246,7 @@ impl UiError {
             Self::NoPage { .. } => {
                 "Requests are listed on the search page; as JSON they are at /api/v1/search."
             }
-            Self::Method { .. } => "Everything here is read with GET.",
+            Self::Method { .. } => "Nearly everything here is read with GET.",
             Self::NoTrace { .. } => "Reload in a moment.",
             Self::NoSpan { .. } => {
                 "The trace is stored, this span of it is not. It may still be on the way: reload in a moment."
@@ -252,6 +267,12 @@ impl UiError {
             }
             Self::OtherSite => {
                 "Send a token as the header Authorization: Bearer TOKEN, or use the form on this server's page."
+            }
+            Self::NoTokens => {
+                "Start longpole with --token-file: who has a token of it for the pages may delete and pin traces."
+            }
+            Self::Limit(_) => {
+                "Pin others no more first; what is deleted is forgotten as what was received then goes."
             }
             Self::Form => "Go back to the form and try again.",
             Self::Busy(_) => "Try again in a moment.",

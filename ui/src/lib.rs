@@ -32,7 +32,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use longpole_proto::UnixNanos;
 use longpole_storage::Store;
@@ -93,7 +93,15 @@ pub fn router(state: UiState) -> Router {
         .route(&urls.route(route::STATUS), get(pages::status::page))
         .route(&urls.route(route::ASSET), get(asset))
         .route(&urls.route(route::API_SEARCH), get(api::search::search))
-        .route(&urls.route(route::API_TRACE), get(api::trace::trace))
+        .route(
+            &urls.route(route::API_TRACE),
+            get(api::trace::trace).delete(api::keep::delete),
+        )
+        .route(
+            &urls.route(route::API_PIN),
+            put(api::keep::pin).delete(api::keep::unpin),
+        )
+        .route(&urls.route(route::API_PINS), get(api::keep::pins))
         .route(
             &urls.route(route::API_ANALYSIS),
             get(api::analysis::analysis),
@@ -121,6 +129,9 @@ pub fn router(state: UiState) -> Router {
                 &urls.route(route::LOGIN),
                 get(pages::login::page).post(pages::login::log_in),
             )
+            .route(&urls.route(route::TRACE_DELETE), post(pages::keep::delete))
+            .route(&urls.route(route::TRACE_PIN), post(pages::keep::pin))
+            .route(&urls.route(route::TRACE_UNPIN), post(pages::keep::unpin))
             .route(&urls.route(route::LOGOUT), post(pages::login::log_out));
     }
     if let Some(base) = urls.bare_base() {

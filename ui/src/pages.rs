@@ -1,5 +1,6 @@
 //! The pages: each a handler and what its template shows.
 
+pub(crate) mod keep;
 pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod open;

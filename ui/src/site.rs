@@ -68,7 +68,7 @@ impl Site {
     }
 
     /// That a trace is not stored, and why that may be. Blocks.
-    fn no_trace(&self, trace_id: TraceId) -> UiError {
+    pub(crate) fn no_trace(&self, trace_id: TraceId) -> UiError {
         let health = self.state.store.health().ok();
         let reasons = absence::reasons(health.as_ref(), &(self.state.receivers)());
         UiError::NoTrace { trace_id, reasons }

@@ -154,6 +154,22 @@ impl Store for FakeStore {
         Ok(trace.map(|_| TraceVersion::new([])))
     }
 
+    fn delete(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn pin(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn unpin(&self, _: TraceId) -> Result<bool, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn pinned(&self) -> Result<Vec<TraceId>, StorageError> {
+        Ok(Vec::new())
+    }
+
     fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {
         self.check()?;
         let skip = match &request.after {

@@ -98,7 +98,7 @@ async fn head_is_answered_and_other_methods_are_not_allowed() {
         }
         let post = ask(&site, "POST", &uri, &[]).await;
         assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED, "{uri}");
-        assert_eq!(post.header("allow"), "GET,HEAD", "{uri}");
+        assert!(post.header("allow").starts_with("GET,HEAD"), "{uri}");
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) mod route {
     pub(crate) const SEARCH: &str = "/";
     pub(crate) const OPEN: &str = "/trace";
     pub(crate) const TRACE: &str = "/trace/{trace_id}";
+    pub(crate) const TRACE_DELETE: &str = "/trace/{trace_id}/delete";
+    pub(crate) const TRACE_PIN: &str = "/trace/{trace_id}/pin";
+    pub(crate) const TRACE_UNPIN: &str = "/trace/{trace_id}/unpin";
     pub(crate) const SPAN: &str = "/trace/{trace_id}/span/{span}";
     pub(crate) const STATUS: &str = "/status";
     pub(crate) const LOGIN: &str = "/login";
@@ -28,6 +31,8 @@ pub(crate) mod route {
     pub(crate) const ASSET: &str = "/assets/{version}/{name}";
     pub(crate) const API_SEARCH: &str = "/api/v1/search";
     pub(crate) const API_TRACE: &str = "/api/v1/traces/{trace_id}";
+    pub(crate) const API_PIN: &str = "/api/v1/traces/{trace_id}/pin";
+    pub(crate) const API_PINS: &str = "/api/v1/pins";
     pub(crate) const API_ANALYSIS: &str = "/api/v1/traces/{trace_id}/analysis";
     pub(crate) const API_COLUMNS: &str = "/api/v1/traces/{trace_id}/columns";
     pub(crate) const API_COLUMNS_SPANS: &str = "/api/v1/traces/{trace_id}/columns/spans";
@@ -137,6 +142,11 @@ impl Urls {
     /// A trace's page as `view` has it.
     pub(crate) fn trace_view(&self, trace_id: TraceId, view: &TraceView) -> String {
         with_query(self.trace(trace_id), &view.pairs())
+    }
+
+    /// Where a button of a trace's page leads: `delete`, `pin`, `unpin`.
+    pub(crate) fn trace_change(&self, trace_id: TraceId, change: &str) -> String {
+        format!("{}/{change}", self.trace(trace_id))
     }
 
     /// A span's details on its trace's page, by ID alone: the trace need not be known.

@@ -17,6 +17,7 @@ use super::files::OsFiles;
 use super::history::History;
 use super::live::Take;
 use super::log::{Log, LogConfig, SEGMENT_BYTES_MAX};
+use super::marks::Marks;
 use super::partition::Pool;
 use super::received::{Chunk, Received};
 use super::recover::recover;
@@ -106,10 +107,12 @@ impl Sealing {
             partitions: dir.join("partitions"),
             quarantine: dir.join("quarantine"),
             checkpoint: dir.join("CHECKPOINT"),
+            marks: dir.join("MARKS"),
         };
         let pool = Arc::new(Pool::new(plan.settings.open_max));
         let recovered = recover(&paths, &pool, None, UnixNanos(0), &OsFiles)?;
-        let core = Core::new(&plan, paths, pool, recovered.view, 0);
+        let (marks, _) = Marks::open(paths.marks.clone(), &OsFiles)?;
+        let core = Core::new(&plan, paths, pool, recovered.view, marks, 0);
         for (seq, bytes) in (1..).zip(requests) {
             let request = ExportRequest::parse(bytes.clone()).expect("an export request");
             core.insert(seq, UnixNanos(seq), request);

@@ -19,13 +19,14 @@ use super::free::Free;
 use super::history::History;
 use super::io_error;
 use super::live::{Live, LiveTrace, Take};
+use super::marks::Marks;
 use super::partition::Pool;
 use super::received::{Chunk, Received};
 use super::reopen::Alarm;
 use super::seal::Turn;
 use super::settings::Settings;
 use super::traces::TraceBuilder;
-use super::view::{self, FragmentRef, PartitionView, View};
+use super::view::{self, FragmentRef, View};
 use crate::{StorageError, StoredTrace, TraceVersion};
 
 /// How often it is looked whether there is room, at the least.
@@ -48,6 +49,8 @@ pub(super) struct Core {
     requests: Budget,
     /// Signalled when there is work for the sealer, and when it made room.
     pub(super) changed: Condvar,
+    /// Which traces are deleted and which pinned. Taken before the turn.
+    pub(super) marks: Mutex<Marks>,
     /// Held while traces are sealed, and while the active partition is exchanged.
     pub(super) turn: Mutex<Turn>,
     pub(super) entries: Mutex<Entries>,
@@ -77,6 +80,7 @@ pub(super) struct Paths {
     pub(super) partitions: PathBuf,
     pub(super) quarantine: PathBuf,
     pub(super) checkpoint: PathBuf,
+    pub(super) marks: PathBuf,
 }
 
 /// What a moment looks like.
@@ -144,6 +148,7 @@ impl Core {
         paths: Paths,
         pool: Arc<Pool>,
         view: View,
+        marks: Marks,
         replay_from: u64,
     ) -> Self {
         let requests = Budget::new(u64::MAX);
@@ -162,6 +167,7 @@ impl Core {
             }),
             requests,
             changed: Condvar::new(),
+            marks: Mutex::new(marks),
             turn: Mutex::default(),
             entries: Mutex::default(),
             failed: Mutex::default(),
@@ -293,7 +299,10 @@ impl Core {
         let received = Received::new(seq, received, request, &self.requests);
         let mut chunks = Vec::new();
         for chunk in received.chunks() {
-            if !view::covers(&view.fragments_since(chunk.spans().trace_id(), seq)?, seq) {
+            let trace_id = chunk.spans().trace_id();
+            if !view.is_deleted(trace_id, seq)
+                && !view::covers(&view.fragments_since(trace_id, seq)?, seq)
+            {
                 chunks.push(chunk);
             }
         }
@@ -351,11 +360,7 @@ impl Core {
                 n_traces += 1;
             }
         }
-        n_spans += view
-            .partitions()
-            .iter()
-            .map(PartitionView::n_spans)
-            .sum::<u64>();
+        n_spans += view.n_spans();
         Ok((n_traces, n_spans))
     }
 

@@ -79,6 +79,11 @@ impl DataDir {
         self.path.join("quarantine")
     }
 
+    /// The file that says which traces are deleted and which pinned.
+    pub(super) fn marks(&self) -> PathBuf {
+        self.path.join("MARKS")
+    }
+
     /// The file that says what the last checkpoint made durable.
     pub(super) fn checkpoint(&self) -> PathBuf {
         self.path.join("CHECKPOINT")

@@ -18,6 +18,7 @@ use super::history::History;
 use super::keeper::{self, Keeper};
 use super::live::Take;
 use super::log::{Log, LogConfig, Logged, SEGMENT_BYTES_MAX};
+use super::marks::Marks;
 use super::partition::Pool;
 use super::reopen::Alarm;
 use super::seal::Sealer;
@@ -31,6 +32,7 @@ const WAITING_BYTES_MAX: u64 = 64 << 20;
 
 /// What a waiting append takes besides its bytes and spans.
 const APPEND_BYTES: usize = 512;
+
 /// What a store is opened with, as often as it is.
 pub(super) struct Plan {
     pub(super) config: StoreConfig,
@@ -112,9 +114,13 @@ impl Engine {
             partitions: dir.partitions(),
             quarantine: dir.quarantine(),
             checkpoint: dir.checkpoint(),
+            marks: dir.marks(),
         };
         let pool = Arc::new(Pool::new(settings.open_max));
-        let recovered = recover::recover(&paths, &pool, distrust, settings.clock.now(), &**files)?;
+        let (marks, n_damaged_marks) = Marks::open(paths.marks.clone(), &**files)?;
+        let mut recovered =
+            recover::recover(&paths, &pool, distrust, settings.clock.now(), &**files)?;
+        recovered.view.set_deleted(marks.deleted());
         let found = status::recovery_of(&recovered);
         let log_config = LogConfig {
             dir: dir.log(),
@@ -126,10 +132,18 @@ impl Engine {
             replay_from: recovered.replay_from,
             salt: salt(),
         };
-        let core = Core::new(plan, paths, pool, recovered.view, recovered.replay_from);
+        let core = Core::new(
+            plan,
+            paths,
+            pool,
+            recovered.view,
+            marks,
+            recovered.replay_from,
+        );
         core.n_lost_partitions
             .store(recovered.n_lost, Ordering::Relaxed);
-        let mut n_damaged = recovered.n_lost;
+        let mut n_damaged = recovered.n_lost + n_damaged_marks;
+        core.note_damaged_marks(n_damaged_marks);
         let mut n_spans = 0;
         let (log, recovery) = Log::open(Arc::clone(files), log_config, |frame| {
             match ExportRequest::parse(frame.body) {
@@ -167,10 +181,12 @@ impl Engine {
             .recovered(took, &recovery, RecoveryStatus { n_spans, ..found });
 
         let (core, log) = (Arc::new(core), Arc::new(log));
+        let applier = Arc::new(Applier::new(Arc::clone(&core)));
+        let keeper = Keeper::new(Arc::clone(&core), Arc::clone(&log), Arc::clone(&applier));
         let mut engine = Self {
-            applier: Arc::new(Applier::new(Arc::clone(&core))),
+            applier,
             sealer: Arc::new(Sealer::new(Arc::clone(&core))),
-            keeper: Arc::new(Keeper::new(Arc::clone(&core), Arc::clone(&log))),
+            keeper: Arc::new(keeper),
             budget: Budget::new(WAITING_BYTES_MAX),
             config: config.clone(),
             core,

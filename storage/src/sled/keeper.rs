@@ -1,6 +1,7 @@
 //! The housekeeping: checkpoints, closing partitions, letting the log forget, every few seconds; and
 //! keeping the directory within its bounds, more often, on a thread that waits for nothing else.
 
+mod pinned;
 mod room;
 
 use std::hash::{BuildHasher, RandomState};
@@ -13,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 
 use self::room::Usage;
 pub(super) use self::room::bytes_below;
+use super::apply::Applier;
 use super::core::Core;
 use super::io_error;
 use super::log::Log;
@@ -27,6 +29,7 @@ type Step = fn(&Keeper) -> Result<(), StorageError>;
 pub(super) struct Keeper {
     core: Arc<Core>,
     log: Arc<Log>,
+    applier: Arc<Applier>,
     /// What the last checkpoint made durable.
     last: Mutex<Option<Mark>>,
     /// Held while anything is removed.
@@ -37,10 +40,11 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// A keeper without its thread.
-    pub(super) fn new(core: Arc<Core>, log: Arc<Log>) -> Self {
+    pub(super) fn new(core: Arc<Core>, log: Arc<Log>, applier: Arc<Applier>) -> Self {
         Self {
             core,
             log,
+            applier,
             last: Mutex::default(),
             usage: Mutex::default(),
             is_stopping: Mutex::new(false),

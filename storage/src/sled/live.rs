@@ -124,6 +124,28 @@ impl Live {
         self.iter().map(|trace| trace.chunks[0].seq()).min()
     }
 
+    /// Takes a trace out, with all that came up to the sequence `seq`; what came later stays.
+    pub(super) fn forget(
+        &mut self,
+        trace_id: TraceId,
+        seq: u64,
+        now: Duration,
+        settings: &Settings,
+    ) {
+        let Some(trace) = self.traces.remove(&trace_id) else {
+            return;
+        };
+        if trace.is_ready {
+            self.ready.retain(|&(_, ready)| ready != trace_id);
+            self.ready_spans -= trace.n_spans;
+        }
+        for chunk in trace.chunks {
+            if chunk.seq() > seq {
+                self.insert(chunk, now, settings);
+            }
+        }
+    }
+
     /// Adds a chunk that arrived at `now`; sequences grow.
     pub(super) fn insert(&mut self, chunk: Chunk, now: Duration, settings: &Settings) {
         let spans = chunk.spans();

@@ -110,6 +110,8 @@ enum Item {
     Append {
         body: Bytes,
         received: UnixNanos,
+        /// Whether it is written even if the log has the same request.
+        is_anew: bool,
         written: Written,
     },
     Barrier(Box<dyn FnOnce() + Send>),
@@ -175,6 +177,15 @@ impl Log {
     /// Appends a frame. `written` is called in the order of the appends, save when the log is
     /// closed or the body over [`BODY_BYTES_MAX`]: then at once.
     pub(crate) fn append(&self, body: Bytes, received: UnixNanos, written: Written) {
+        self.push_append(body, received, false, written);
+    }
+
+    /// Likewise, even when the log has the same request.
+    pub(crate) fn append_anew(&self, body: Bytes, received: UnixNanos, written: Written) {
+        self.push_append(body, received, true, written);
+    }
+
+    fn push_append(&self, body: Bytes, received: UnixNanos, is_anew: bool, written: Written) {
         if body.len() > BODY_BYTES_MAX {
             written(Err(StorageError::TooLarge {
                 what: "export request",
@@ -186,6 +197,7 @@ impl Log {
         if let Err(Item::Append { written, .. }) = self.shared.push(Item::Append {
             body,
             received,
+            is_anew,
             written,
         }) {
             written(Err(StorageError::Closed));

@@ -1,6 +1,7 @@
 mod aggregates;
 mod attributes;
 mod counting;
+mod marks;
 mod paging;
 mod reopen;
 mod retention;
@@ -181,10 +182,13 @@ fn limited(dir: &Path, disk: &FaultyDisk, limit_bytes: u64) -> (SledStore, Arc<M
     })
 }
 
+fn id(trace: u8) -> TraceId {
+    TraceId::new([trace; 16]).expect("not zero")
+}
+
 fn request(trace: u8, span: u64, text: &str) -> ExportRequest {
-    let trace_id = TraceId::new([trace; 16]).expect("not zero");
     let span = SpanBuilder::new(span, "work").attribute("text", text);
-    request_of(trace_id, [span])
+    request_of(id(trace), [span])
 }
 
 fn append_to(store: &SledStore, trace: u8, span: u64, received: UnixNanos) {
@@ -192,7 +196,7 @@ fn append_to(store: &SledStore, trace: u8, span: u64, received: UnixNanos) {
 }
 
 fn n_of(store: &SledStore, trace: u8) -> usize {
-    n_of_trace(store, TraceId::new([trace; 16]).expect("not zero"))
+    n_of_trace(store, id(trace))
 }
 
 fn n_of_trace(store: &SledStore, trace_id: TraceId) -> usize {

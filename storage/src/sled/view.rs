@@ -7,6 +7,7 @@ use std::sync::Arc;
 use longpole_proto::{TraceId, UnixNanos};
 
 use super::block::{Block, Fragment};
+use super::marks::Deleted;
 use super::partition::{LateRow, Partition, Zone};
 use super::received::Chunk;
 use super::traces::TraceBuilder;
@@ -20,9 +21,10 @@ pub(super) struct View {
     /// of older ones are void.
     late: Arc<HashMap<TraceId, Late>>,
     superseded: Arc<Superseded>,
+    deleted: Arc<Deleted>,
 }
 
-/// The blocks with fragments that are not their traces' newest.
+/// The blocks with fragments that are not their traces' newest, or deleted.
 #[derive(Debug, Clone, Default)]
 struct Superseded {
     blocks: HashSet<(u32, u32)>,
@@ -75,10 +77,11 @@ impl PartitionView {
         self.zones.iter().map(|zone| zone.n_spans).sum()
     }
 
-    /// When its newest span was received.
+    /// When its newest span was received, or it was made if that is later.
     pub(super) fn received_max(&self) -> UnixNanos {
         let received = self.zones.iter().map(|zone| zone.received_max);
-        received.max().unwrap_or(self.partition.created())
+        // What is pinned comes into it a second time, long after it was received.
+        received.fold(self.partition.created(), UnixNanos::max)
     }
 }
 
@@ -89,9 +92,26 @@ impl View {
             partitions: Arc::new(partitions),
             late: Arc::default(),
             superseded: Arc::default(),
+            deleted: Arc::default(),
         };
         view.find_late();
         view
+    }
+
+    /// Leaves out what is deleted, and nothing else.
+    pub(super) fn set_deleted(&mut self, deleted: Arc<Deleted>) {
+        self.deleted = deleted;
+        self.find_late();
+    }
+
+    /// What is deleted.
+    pub(super) fn deleted(&self) -> Arc<Deleted> {
+        Arc::clone(&self.deleted)
+    }
+
+    /// Whether what came of a trace with this sequence is deleted.
+    pub(super) fn is_deleted(&self, trace_id: TraceId, seq: u64) -> bool {
+        self.deleted.has(trace_id, seq)
     }
 
     fn find_late(&mut self) {
@@ -102,7 +122,13 @@ impl View {
         let numbers: HashSet<u32> = numbers().collect();
         for view in &*self.partitions {
             for (block, zone) in (0..).zip(&*view.zones) {
-                add_late(&mut late, view.partition.number(), block, zone);
+                add_late(
+                    &mut late,
+                    &self.deleted,
+                    view.partition.number(),
+                    block,
+                    zone,
+                );
                 for row in &zone.late {
                     superseded.blocks.insert(row.before);
                     superseded.has_gaps |=
@@ -110,6 +136,8 @@ impl View {
                 }
             }
         }
+        let deleted = self.deleted.iter().flat_map(|(_, of)| &of.fragments);
+        superseded.blocks.extend(deleted.map(|&(place, _)| place));
         self.late = Arc::new(late);
         self.superseded = Arc::new(superseded);
     }
@@ -139,7 +167,7 @@ impl View {
         let block = u32::try_from(active.zones.len()).expect("far fewer than 2^32 blocks");
         if !zone.late.is_empty() {
             let late = Arc::make_mut(&mut self.late);
-            add_late(late, active.partition.number(), block, &zone);
+            add_late(late, &self.deleted, active.partition.number(), block, &zone);
             let superseded = Arc::make_mut(&mut self.superseded);
             let before = zone.late.iter().map(|row| row.before);
             superseded.blocks.extend(before);
@@ -170,14 +198,57 @@ impl View {
             .late
             .values()
             .filter(|late| !is_there(late.first_partition));
-        firsts + orphans.count() as u64
+        let deleted_firsts = self
+            .stored_deleted()
+            .filter(|(zone, trace_id, _)| zone.late(*trace_id).is_none());
+        (firsts + orphans.count() as u64).saturating_sub(deleted_firsts.count() as u64)
+    }
+
+    /// How many spans there are, duplicates included.
+    pub(super) fn n_spans(&self) -> u64 {
+        let n_spans: u64 = self.partitions.iter().map(PartitionView::n_spans).sum();
+        let n_deleted: u64 = self.stored_deleted().map(|(.., n_spans)| n_spans).sum();
+        n_spans.saturating_sub(n_deleted)
+    }
+
+    /// The fragments of deleted traces that are still there: the zone of each one's block, its trace,
+    /// and how many spans it has.
+    fn stored_deleted(&self) -> impl Iterator<Item = (&Zone, TraceId, u64)> {
+        let all = self.deleted.iter();
+        let all = all.flat_map(|(trace_id, of)| of.fragments.iter().map(move |of| (trace_id, of)));
+        all.filter_map(|(trace_id, &(place, n_spans))| {
+            let (view, zone) = self.zone(place)?;
+            // One made anew from the log was made without it.
+            let is_there = self.is_deleted(trace_id, zone.seq) && view.partition.may_have(trace_id);
+            is_there.then_some((zone, trace_id, n_spans))
+        })
+    }
+
+    /// A block's zone, and its partition.
+    fn zone(&self, (partition, block): (u32, u32)) -> Option<(&PartitionView, &Zone)> {
+        let at = self
+            .partitions
+            .binary_search_by_key(&partition, |view| view.partition.number())
+            .ok()?;
+        let view = &self.partitions[at];
+        Some((view, view.zones.get(block as usize)?))
     }
 
     /// Whether the summary in this block stands for the whole trace.
     pub(super) fn is_newest(&self, trace_id: TraceId, partition: u32, block: u32) -> bool {
-        self.late
+        let place = (partition, block);
+        let is_newest = self
+            .late
             .get(&trace_id)
-            .is_none_or(|late| late.newest == (partition, block))
+            .is_none_or(|late| late.newest == place);
+        is_newest && !self.is_deleted_at(trace_id, place)
+    }
+
+    fn is_deleted_at(&self, trace_id: TraceId, place: (u32, u32)) -> bool {
+        let zone = || self.zone(place).map_or(0, |(_, zone)| zone.seq);
+        self.deleted
+            .get(trace_id)
+            .is_some_and(|of| zone() <= of.seq)
     }
 
     /// The fragment of a trace whose summary stands for the whole: partition and block.
@@ -224,7 +295,9 @@ impl View {
             };
             for block in blocks {
                 // One being written is not there yet.
-                if let Some(zone) = view.zones.get(block as usize) {
+                if let Some(zone) = view.zones.get(block as usize)
+                    && !self.is_deleted(trace_id, zone.seq)
+                {
                     let late = zone.late(trace_id);
                     fragments.push(FragmentRef {
                         partition: Arc::clone(&view.partition),
@@ -252,6 +325,33 @@ impl FragmentRef {
     /// # Errors
     /// When the block cannot be read, is damaged, or makes the trace too large.
     pub(super) fn read(&self, to: &mut TraceBuilder) -> Result<(), StorageError> {
+        self.open(to.trace_id(), |block, fragment, damaged| {
+            let spans = block.traces(&[fragment]).map_err(|error| damaged(&error))?;
+            let facts = fragment.facts;
+            for received in [facts.first_received, facts.last_received] {
+                to.received(UnixNanos(received));
+            }
+            spans.iter().try_for_each(|spans| to.push(spans))
+        })
+    }
+
+    /// How many spans it has of a trace.
+    ///
+    /// # Errors
+    /// When the block cannot be read or is damaged.
+    pub(super) fn n_spans(&self, trace_id: TraceId) -> Result<u64, StorageError> {
+        self.open(trace_id, |_, fragment, _| Ok(fragment.n_spans as u64))
+    }
+
+    fn open<T>(
+        &self,
+        trace_id: TraceId,
+        read: impl FnOnce(
+            &Block<'_>,
+            Fragment,
+            &dyn Fn(&dyn std::fmt::Display) -> StorageError,
+        ) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
         let bytes = self.partition.block(self.block)?;
         let damaged = |what: &dyn std::fmt::Display| StorageError::Damaged {
             what: format!(
@@ -264,14 +364,9 @@ impl FragmentRef {
         let fragment: Fragment = *block
             .fragments()
             .iter()
-            .find(|fragment| fragment.trace_id == to.trace_id())
+            .find(|fragment| fragment.trace_id == trace_id)
             .ok_or_else(|| damaged(&"a trace is not in it"))?;
-        let spans = block.traces(&[fragment]).map_err(|error| damaged(&error))?;
-        let facts = fragment.facts;
-        for received in [facts.first_received, facts.last_received] {
-            to.received(UnixNanos(received));
-        }
-        spans.iter().try_for_each(|spans| to.push(spans))
+        read(&block, fragment, &damaged)
     }
 }
 
@@ -327,9 +422,17 @@ pub(super) fn late_row(
     })
 }
 
-fn add_late(late: &mut HashMap<TraceId, Late>, partition: u32, block: u32, zone: &Zone) {
+fn add_late(
+    late: &mut HashMap<TraceId, Late>,
+    deleted: &Deleted,
+    partition: u32,
+    block: u32,
+    zone: &Zone,
+) {
     for row in &zone.late {
-        if let Some(trace_id) = TraceId::new(row.trace_id) {
+        if let Some(trace_id) = TraceId::new(row.trace_id)
+            && !deleted.has(trace_id, zone.seq)
+        {
             let new = Late {
                 newest: (partition, block),
                 first_partition: row.first_partition,

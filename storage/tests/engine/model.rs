@@ -28,6 +28,8 @@ enum Step {
     /// Spans of some traces, in one request, so many times.
     Append(Vec<(u64, Trace)>, usize),
     Reopen,
+    /// Deletes a trace, if there is one.
+    Delete(u64),
     /// Reads in between, so that entries are made at different times.
     Search(SearchRequest),
 }
@@ -38,6 +40,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (spans, 1..3_usize).prop_map(|(traces, times)| Step::Append(traces, times)),
         1 => Just(Step::Reopen),
+        1 => (1..=N_TRACES).prop_map(Step::Delete),
         2 => any_search().prop_map(Step::Search),
     ]
 }
@@ -98,11 +101,32 @@ fn any_form() -> impl Strategy<Value = Query> {
 /// What was acknowledged. A request that came before byte for byte may be stored again or not.
 #[derive(Default)]
 struct Model {
-    /// By trace: its messages joined, and its spans as often as they were sent.
-    traces: BTreeMap<TraceId, (Vec<u8>, Spans)>,
+    traces: BTreeMap<TraceId, Sent>,
     requests: BTreeSet<Bytes>,
-    /// The spans of `requests`, and of all that was sent.
-    n_spans: (u64, u64),
+    /// What there was before it was deleted.
+    deleted: Vec<Trace>,
+}
+
+/// What was sent of a trace.
+#[derive(Default)]
+struct Sent {
+    /// Its messages joined.
+    messages: Vec<u8>,
+    /// Its spans as often as they were sent.
+    spans: Spans,
+    /// How many, of requests that are different.
+    n_different: u64,
+}
+
+impl Sent {
+    fn n_spans(&self) -> u64 {
+        self.spans.values().sum::<usize>() as u64
+    }
+
+    fn trace(&self, trace_id: TraceId) -> Trace {
+        let parts = decode_traces(trace_id, &self.messages).expect("TracesData");
+        Trace::new(trace_id, parts).expect("spans")
+    }
 }
 
 impl Model {
@@ -112,29 +136,34 @@ impl Model {
             .map(|(n, trace)| (id(*n), parts_of(trace)))
             .collect();
         let request = request(parts.iter().map(|(trace_id, parts)| (*trace_id, parts)));
+        let is_new = self.requests.insert(request.bytes().clone());
+        if !is_new && !self.deleted.is_empty() {
+            // What of it was deleted stays so while the log remembers it.
+            return;
+        }
         let appended = append(store, request.clone()).expect("acknowledged");
         let n_spans: usize = traces.iter().map(|(_, trace)| trace.len()).sum();
         assert_eq!(appended.n_spans, n_spans as u64);
-        if self.requests.insert(request.bytes().clone()) {
-            self.n_spans.0 += n_spans as u64;
-        }
-        self.n_spans.1 += n_spans as u64;
         for (trace_id, message) in request.clone().by_trace().messages() {
-            let (messages, spans) = self.traces.entry(trace_id).or_default();
-            messages.extend_from_slice(&message);
+            let of = self.traces.entry(trace_id).or_default();
+            of.messages.extend_from_slice(&message);
             for (span, count) in sent(&request, trace_id) {
-                *spans.entry(span).or_default() += count;
+                *of.spans.entry(span).or_default() += count;
+                of.n_different += if is_new { count as u64 } else { 0 };
             }
         }
+    }
+
+    fn delete(&mut self, store: &dyn Store, trace_id: TraceId) {
+        let deleted = self.traces.remove(&trace_id);
+        assert_eq!(store.delete(trace_id).expect("deleted"), deleted.is_some());
+        self.deleted.extend(deleted.map(|of| of.trace(trace_id)));
     }
 
     fn traces(&self) -> Vec<Trace> {
         self.traces
             .iter()
-            .map(|(trace_id, (messages, _))| {
-                let parts = decode_traces(*trace_id, messages).expect("TracesData");
-                Trace::new(*trace_id, parts).expect("spans")
-            })
+            .map(|(trace_id, of)| of.trace(*trace_id))
             .collect()
     }
 
@@ -166,10 +195,10 @@ impl Model {
     }
 
     /// Those that must be listed, and those that may: duplicates of spans that have other names are
-    /// listed when they came in another block.
+    /// listed when they came in another block, what is deleted until its partition goes.
     fn operations(&self) -> [BTreeSet<Operation>; 2] {
-        let alone = self.traces.iter().flat_map(|(trace_id, (messages, _))| {
-            let parts = decode_traces(*trace_id, messages).expect("TracesData");
+        let alone = self.traces.iter().flat_map(|(trace_id, of)| {
+            let parts = decode_traces(*trace_id, &of.messages).expect("TracesData");
             parts.spans.clone().into_iter().map(move |span| {
                 let spans = vec![span];
                 let parts = TraceParts {
@@ -181,7 +210,7 @@ impl Model {
         });
         [
             operations_of(self.traces().into_iter()),
-            operations_of(alone),
+            operations_of(alone.chain(self.deleted.iter().cloned())),
         ]
     }
 }
@@ -261,6 +290,7 @@ pub(crate) fn any_history_reads_like_its_model(open: Open) {
                         drop(store);
                         store = open(dir.path()).expect("a store");
                     }
+                    Step::Delete(n) => model.delete(&*store, id(*n)),
                     Step::Search(search) => {
                         prop_assert_eq!(pages(&*store, search), model.search(search));
                     }
@@ -284,7 +314,7 @@ fn check(
             search
         );
     }
-    for (trace_id, (_, spans)) in &model.traces {
+    for (trace_id, Sent { spans, .. }) in &model.traces {
         let stored = stored(&**store, *trace_id);
         prop_assert!(
             stored.keys().eq(spans.keys()),
@@ -316,7 +346,8 @@ fn check(
     );
     let stats = store.stats().expect("the store counts");
     prop_assert_eq!(stats.n_traces, model.traces.len() as u64);
-    let (least, most) = model.n_spans;
+    let least = model.traces.values().map(|of| of.n_different).sum();
+    let most = model.traces.values().map(Sent::n_spans).sum();
     prop_assert!((least..=most).contains(&stats.n_spans), "{:?}", stats);
     Ok(())
 }

@@ -1,3 +1,5 @@
+mod keep;
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -37,6 +37,8 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
         UiError::Busy(_) => "The store is busy",
         UiError::Denied(_) => "A token is needed",
         UiError::OtherSite => "Only this server's own pages may do that",
+        UiError::NoTokens => "Nothing is changed here",
+        UiError::Limit(_) => "There is a limit",
         UiError::Form => "The form cannot be read",
         UiError::Store(_) | UiError::Damaged { .. } => "The store cannot be read",
         UiError::TooManySpans { .. } => "Too many spans",

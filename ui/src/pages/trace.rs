@@ -16,6 +16,7 @@ use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::Phrase;
 use longpole_analysis::format::duration;
+use longpole_proto::TraceId;
 
 use crate::error::UiError;
 use crate::extract::{Pairs, TraceIdPath};
@@ -80,6 +81,31 @@ struct TracePage<'a> {
     /// The span that was asked for and is not there.
     missing_span: Option<SpanRef>,
     reload: String,
+    /// Where it is kept or deleted, for those who may.
+    keep: Option<Keep>,
+}
+
+/// Where a trace is kept or deleted.
+struct Keep {
+    is_pinned: bool,
+    pin: String,
+    unpin: String,
+    delete: String,
+}
+
+impl Keep {
+    fn of(site: &Site, trace_id: TraceId) -> Result<Option<Self>, UiError> {
+        if site.state.access.is_none() {
+            return Ok(None);
+        }
+        let href = |change| site.urls().trace_change(trace_id, change);
+        Ok(Some(Self {
+            is_pinned: site.state.store.pinned()?.contains(&trace_id),
+            pin: href("pin"),
+            unpin: href("unpin"),
+            delete: href("delete"),
+        }))
+    }
 }
 
 /// The page of a trace.
@@ -160,6 +186,7 @@ fn render(site: &Site, loaded: &Loaded, view: &TraceView) -> Result<String, UiEr
         }),
         missing_span: view.span.filter(|_| scene.selected.is_none()),
         reload: scene.href(&scene.view),
+        keep: Keep::of(site, trace.id())?,
         loaded,
         ticks,
         end,

@@ -78,7 +78,8 @@ impl Keeper {
                 self.remove(of, RemovalReason::Age, &mut usage)?;
             }
         }
-        self.make_room(&mut usage)
+        self.make_room(&mut usage)?;
+        self.core.forget_marks()
     }
 
     /// Removes what is too much, when something was written since the last time.
@@ -214,11 +215,18 @@ impl Keeper {
         usage: &mut Usage,
     ) -> Result<u64, StorageError> {
         let (core, partition) = (&self.core, &of.partition);
+        // Held until the partition is gone, so that nothing is pinned that goes with it.
+        let marks = core.marks.lock();
+        let pinned = marks.pinned();
+        if !pinned.is_empty() {
+            self.save_pinned(of, &pinned)?;
+        }
         let bytes = match usage.closed.remove(&partition.number()) {
             Some(known) => known,
             None => bytes_below(partition.dir())?,
         };
         core.state.lock().view.remove_partition(partition.number());
+        drop(marks);
         partition.abandon();
         // Who still reads it may go on; what is not there at all is not waited for.
         partition.wait_until_released();

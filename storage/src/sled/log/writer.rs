@@ -157,13 +157,14 @@ impl Writer {
                 Item::Append {
                     body,
                     received,
+                    is_anew,
                     written,
                 } => {
                     let seq = self.next_seq;
                     let at = self.buffer.len();
                     let salt = self.shared.config.salt;
                     let head = frame::encode(salt, seq, received, &body, &mut self.buffer);
-                    let known = self.known(at, &head);
+                    let known = (!is_anew).then(|| self.known(at, &head)).flatten();
                     if let Some(Known {
                         seq,
                         is_durable: true,

@@ -1,5 +1,7 @@
 //! Retention in any history, against a model of which partition has which span.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -20,6 +22,9 @@ enum Step {
     Close,
     Retain,
     Reopen,
+    Delete(u8),
+    Pin(u8),
+    Unpin(u8),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -29,10 +34,13 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Close),
         2 => Just(Step::Retain),
         1 => Just(Step::Reopen),
+        1 => (1..=N_TRACES).prop_map(Step::Delete),
+        1 => (1..=N_TRACES).prop_map(Step::Pin),
+        1 => (1..=N_TRACES).prop_map(Step::Unpin),
     ]
 }
 
-/// The traces of a partition's spans, and the hour the newest was received.
+/// The traces of a partition's spans, and the hour the newest was received, or it was made.
 #[derive(Debug, Default)]
 struct Partition {
     traces: Vec<u8>,
@@ -44,9 +52,27 @@ struct Model {
     hour: u64,
     closed: Vec<Partition>,
     active: Partition,
+    pinned: BTreeSet<u8>,
 }
 
 impl Model {
+    fn retain(&mut self) {
+        let now = self.hour;
+        let is_old = |of: &mut Partition| now - of.newest >= RETENTION_HOURS;
+        let removed: Vec<Partition> = self.closed.extract_if(.., is_old).collect();
+        let traces = removed.iter().flat_map(|partition| &partition.traces);
+        let kept = traces.filter(|trace| self.pinned.contains(trace));
+        self.active.traces.extend(kept);
+    }
+
+    fn delete(&mut self, trace: u8) {
+        let partitions = self.closed.iter_mut().chain([&mut self.active]);
+        for partition in partitions {
+            partition.traces.retain(|of| *of != trace);
+        }
+        self.pinned.remove(&trace);
+    }
+
     fn n_of(&self, trace: u8) -> usize {
         let partitions = self.closed.iter().chain([&self.active]);
         partitions
@@ -79,13 +105,30 @@ proptest! {
                 }
                 Step::Close => {
                     close_partition(&store.engine().expect("open"));
-                    model.closed.push(std::mem::take(&mut model.active));
+                    let newest = model.hour;
+                    let next = Partition { newest, ..Partition::default() };
+                    model.closed.push(std::mem::replace(&mut model.active, next));
                 }
                 Step::Retain => {
                     let engine = store.engine().expect("open");
                     engine.keeper.retain().expect("the disk is fine");
-                    let now = model.hour;
-                    model.closed.retain(|of| now - of.newest < RETENTION_HOURS);
+                    model.retain();
+                }
+                Step::Delete(trace) => {
+                    let is_there = model.n_of(trace) > 0;
+                    prop_assert_eq!(store.delete(id(trace)).expect("the disk is fine"), is_there);
+                    model.delete(trace);
+                }
+                Step::Pin(trace) => {
+                    let is_there = model.n_of(trace) > 0;
+                    prop_assert_eq!(store.pin(id(trace)).expect("there is room"), is_there);
+                    if is_there {
+                        model.pinned.insert(trace);
+                    }
+                }
+                Step::Unpin(trace) => {
+                    let is_pinned = model.pinned.remove(&trace);
+                    prop_assert_eq!(store.unpin(id(trace)).expect("the disk is fine"), is_pinned);
                 }
                 Step::Reopen => {
                     drop(store);
@@ -101,6 +144,9 @@ proptest! {
             let stats = store.stats().expect("the store counts");
             prop_assert_eq!(stats.n_spans, expected.iter().sum::<usize>() as u64);
             prop_assert_eq!(stats.n_traces, n_traces as u64);
+            let mut pinned = store.pinned().expect("the store is open");
+            pinned.sort_unstable();
+            prop_assert!(pinned.into_iter().eq(model.pinned.iter().map(|trace| id(*trace))));
         }
     }
 }
