@@ -48,6 +48,10 @@ impl Store for OneTrace {
         Err(StorageError::Closed)
     }
 
+    fn deleted(&self, _: TraceId) -> Result<Option<UnixNanos>, StorageError> {
+        Ok(None)
+    }
+
     fn pin(&self, _: TraceId) -> Result<bool, StorageError> {
         Err(StorageError::Closed)
     }

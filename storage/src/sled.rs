@@ -142,6 +142,10 @@ impl Store for SledStore {
         self.engine()?.core.delete(trace_id)
     }
 
+    fn deleted(&self, trace_id: TraceId) -> Result<Option<UnixNanos>, StorageError> {
+        Ok(self.engine()?.core.deleted(trace_id))
+    }
+
     fn pin(&self, trace_id: TraceId) -> Result<bool, StorageError> {
         self.engine()?.core.pin(trace_id)
     }

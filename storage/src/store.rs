@@ -151,6 +151,12 @@ pub trait Store: Send + Sync + 'static {
     /// again), and when there are as many deleted traces as there may be.
     fn delete(&self, trace_id: TraceId) -> Result<bool, StorageError>;
 
+    /// When a trace was deleted the last time; forgotten with what was received around that time.
+    ///
+    /// # Errors
+    /// When the store is closed or failed.
+    fn deleted(&self, trace_id: TraceId) -> Result<Option<UnixNanos>, StorageError>;
+
     /// Pins a trace: it stays, whatever age and size the rest may have. Says whether there is such a trace.
     ///
     /// # Errors

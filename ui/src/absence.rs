@@ -3,10 +3,19 @@
 //! Nobody keeps a list of what was removed or refused, and an ID does not say when its trace would have
 //! come. But that nothing was removed, refused or damaged since the start is known, and then said.
 
+use longpole_proto::UnixNanos;
 use longpole_storage::{Concern, Health, RemovalReason};
 
 use crate::format::{bytes, period, utc};
 use crate::{ReceiverStatus, concern};
+
+/// That a trace was deleted.
+pub(crate) fn deleted(at: UnixNanos) -> Vec<String> {
+    let at = utc(at);
+    vec![format!(
+        "It was deleted at {at} UTC, and no span of it came since then."
+    )]
+}
 
 /// The reasons there are, likeliest first, and what is ruled out.
 pub(crate) fn reasons(health: Option<&Health>, receivers: &ReceiverStatus) -> Vec<String> {

@@ -69,8 +69,11 @@ impl Site {
 
     /// That a trace is not stored, and why that may be. Blocks.
     pub(crate) fn no_trace(&self, trace_id: TraceId) -> UiError {
-        let health = self.state.store.health().ok();
-        let reasons = absence::reasons(health.as_ref(), &(self.state.receivers)());
+        let store = &self.state.store;
+        let reasons = match store.deleted(trace_id) {
+            Ok(Some(at)) => absence::deleted(at),
+            _ => absence::reasons(store.health().ok().as_ref(), &(self.state.receivers)()),
+        };
         UiError::NoTrace { trace_id, reasons }
     }
 

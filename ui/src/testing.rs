@@ -158,6 +158,10 @@ impl Store for FakeStore {
         Err(StorageError::Closed)
     }
 
+    fn deleted(&self, _: TraceId) -> Result<Option<UnixNanos>, StorageError> {
+        Ok(None)
+    }
+
     fn pin(&self, _: TraceId) -> Result<bool, StorageError> {
         Err(StorageError::Closed)
     }

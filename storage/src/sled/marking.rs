@@ -1,6 +1,6 @@
 //! Deletes traces, and pins them.
 
-use longpole_proto::TraceId;
+use longpole_proto::{TraceId, UnixNanos};
 
 use super::core::Core;
 use super::marks::Deletion;
@@ -52,6 +52,12 @@ impl Core {
         state.live.forget(trace_id, seq, now, &self.settings);
         state.view.set_deleted(marks.deleted());
         Ok(true)
+    }
+
+    /// When a trace was deleted the last time, as long as anything stored may be of it.
+    pub(super) fn deleted(&self, trace_id: TraceId) -> Option<UnixNanos> {
+        let deleted = self.state.lock().view.deleted();
+        deleted.get(trace_id).map(|of| of.at)
     }
 
     /// Pins a trace: it is kept when its partition goes. Says whether there is such a trace.

@@ -64,6 +64,8 @@ pub(super) struct Deleted(HashMap<TraceId, DeletedTrace>);
 pub(super) struct DeletedTrace {
     /// All that came with sequences up to this one.
     pub(super) seq: u64,
+    /// When that was.
+    pub(super) at: UnixNanos,
     /// The fragments this was in, with how many spans each has.
     pub(super) fragments: Vec<((u32, u32), u64)>,
 }
@@ -125,6 +127,7 @@ impl Marks {
         for mark in self.of(Kind::Deleted) {
             let of = deleted.entry(mark.trace_id).or_default();
             of.seq = of.seq.max(mark.seq);
+            of.at = of.at.max(mark.at);
             if mark.place.0 != NOWHERE {
                 of.fragments.push((mark.place, mark.number));
             }

@@ -29,6 +29,8 @@ fn what_comes_after_a_deletion_is_a_trace_of_its_own() {
     }
     assert!(deleted(&store, 1));
     assert!(!deleted(&store, 1), "it is not there any more");
+    let at = |trace| store.deleted(id(trace)).expect("the store is open");
+    assert_eq!((at(1), at(2)), (Some(clock.now()), None));
     let check = |store: &SledStore, n_spans: u64| {
         assert_eq!((n_of(store, 1) as u64, n_of(store, 2)), (n_spans, 3));
         let n_traces = 1 + u64::from(n_spans > 0);

@@ -90,6 +90,8 @@ async fn the_page_has_buttons_that_pin_and_delete() {
     assert_eq!(deleted.status, StatusCode::SEE_OTHER);
     assert_eq!(deleted.header("location"), "/x/");
     assert!(!is_stored(&store));
+    let gone = send(&site, "GET", &page, &[COOKIE], "").await;
+    assert!(gone.text().contains("It was deleted at"), "{}", gone.text());
     let again = send(&site, "POST", &change("delete"), &[COOKIE, OWN], "").await;
     assert_eq!(again.status, StatusCode::NOT_FOUND);
 }
