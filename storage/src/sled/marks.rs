@@ -140,6 +140,11 @@ impl Marks {
         self.of(Kind::Pinned).map(|mark| mark.trace_id).collect()
     }
 
+    /// How many bytes they had when they were pinned.
+    pub(super) fn pinned_bytes(&self) -> u64 {
+        self.of(Kind::Pinned).map(|mark| mark.number).sum()
+    }
+
     fn of(&self, kind: Kind) -> impl Iterator<Item = &Mark> {
         self.marks.iter().filter(move |mark| mark.kind == kind)
     }

@@ -10,12 +10,12 @@ use crate::sled::apply::Durable;
 use crate::sled::budget::Budget;
 use crate::sled::core::read_trace;
 use crate::sled::log::Logged;
-use crate::sled::traces::TraceBuilder;
 use crate::sled::view::{PartitionView, View};
 use crate::{Appended, StorageError, StoredTrace};
 
 impl Keeper {
-    /// Appends what a partition has of pinned traces once more, so that it can go.
+    /// Appends what a partition has of pinned traces once more, so that it can go. Says how many bytes
+    /// that is before they are compressed.
     ///
     /// # Errors
     /// When it is not durable: then the partition must stay.
@@ -23,38 +23,45 @@ impl Keeper {
         &self,
         of: &PartitionView,
         pinned: &[TraceId],
-    ) -> Result<(), StorageError> {
+    ) -> Result<u64, StorageError> {
         let core = &self.core;
-        let mut left_bytes = core.pinned_bytes_max();
+        let bytes_max = core.pinned_bytes_max();
+        let mut saved_bytes = 0;
         let mut part = View::new(vec![of.clone()]);
         part.set_deleted(core.state.lock().view.deleted());
         for &trace_id in pinned {
-            let lost = match read_trace(trace_id, &[], &part).map(TraceBuilder::finish) {
-                Ok(None) => continue,
-                Ok(Some(trace)) => {
-                    let n_bytes = trace.otlp.len() as u64;
-                    // It may have grown since it was pinned.
-                    match left_bytes.checked_sub(n_bytes) {
-                        Some(left) => {
-                            left_bytes = left;
-                            self.append(trace)?;
-                            continue;
-                        }
-                        None => StorageError::TooLarge {
-                            what: "what is pinned in a partition",
-                            bytes: n_bytes,
-                            limit_bytes: core.pinned_bytes_max(),
-                        },
-                    }
+            let lost = match self.save(trace_id, &part, bytes_max - saved_bytes) {
+                Ok(n_bytes) => {
+                    saved_bytes += n_bytes;
+                    continue;
                 }
-                Err(error) => error,
+                Err(lost @ (StorageError::Damaged { .. } | StorageError::TooLarge { .. })) => lost,
+                Err(error) => return Err(error),
             };
             tracing::error!(error = %lost, %trace_id, "a part of a pinned trace goes with its partition");
             let reason = format!("a part of pinned trace {trace_id} went with it: {lost}");
             let now = core.settings.clock.now();
             core.history.damaged(now, of.partition.dir(), &reason);
         }
-        Ok(())
+        Ok(saved_bytes)
+    }
+
+    /// Appends what a view has of a trace, and says how many bytes that is.
+    fn save(&self, trace_id: TraceId, part: &View, bytes_max: u64) -> Result<u64, StorageError> {
+        let Some(trace) = read_trace(trace_id, &[], part)?.finish() else {
+            return Ok(0);
+        };
+        let n_bytes = trace.otlp.len() as u64;
+        // It may have grown since it was pinned.
+        if n_bytes > bytes_max {
+            return Err(StorageError::TooLarge {
+                what: "what is pinned in a partition",
+                bytes: n_bytes,
+                limit_bytes: bytes_max,
+            });
+        }
+        self.append(trace)?;
+        Ok(n_bytes)
     }
 
     /// Appends a trace, as when it was received, and waits until that is as durable as any append.

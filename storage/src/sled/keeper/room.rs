@@ -18,6 +18,10 @@ use crate::{Removal, RemovalReason, StorageError};
 /// refused.
 const LEAST_AHEAD: u64 = 64;
 
+/// The most that is kept free besides for what is pinned: this part of the limit. So much of it may be
+/// written again before its partition goes.
+const PINNED_AHEAD: u64 = 8;
+
 /// How much of the greatest growth is forgotten with each look.
 const FORGOTTEN: u64 = 32;
 
@@ -104,7 +108,9 @@ impl Keeper {
         usage.seen = Some(self.seen(&view));
         let mut n_bytes = self.measure(usage, &view)?;
         usage.look(n_bytes);
-        let most_bytes = limit_bytes.saturating_sub(usage.ahead(limit_bytes));
+        let pinned_bytes = core.marks.lock().pinned_bytes();
+        let ahead_bytes = usage.ahead(limit_bytes) + pinned_bytes.min(limit_bytes / PINNED_AHEAD);
+        let most_bytes = limit_bytes.saturating_sub(ahead_bytes);
         if n_bytes > most_bytes {
             n_bytes -= self.remove_quarantined(n_bytes - most_bytes)?;
         }
@@ -207,7 +213,7 @@ impl Keeper {
         Ok(freed)
     }
 
-    /// Removes a partition and says how much room that makes.
+    /// Removes a partition and says how much room that makes, less what is pinned in it takes again.
     fn remove(
         &self,
         of: &PartitionView,
@@ -217,10 +223,7 @@ impl Keeper {
         let (core, partition) = (&self.core, &of.partition);
         // Held until the partition is gone, so that nothing is pinned that goes with it.
         let marks = core.marks.lock();
-        let pinned = marks.pinned();
-        if !pinned.is_empty() {
-            self.save_pinned(of, &pinned)?;
-        }
+        let saved_bytes = self.save_pinned(of, &marks.pinned())?;
         let bytes = match usage.closed.remove(&partition.number()) {
             Some(known) => known,
             None => bytes_below(partition.dir())?,
@@ -241,7 +244,7 @@ impl Keeper {
             n_spans: of.n_spans(),
             bytes,
         });
-        Ok(bytes)
+        Ok(bytes.saturating_sub(saved_bytes))
     }
 
     /// Removes directories that are to go; those that cannot are tried again the next time.

@@ -21,14 +21,25 @@ fn append_random(store: &SledStore, n: u64) -> Result<(), StorageError> {
         format!("{:02x}", state >> 56)
     });
     let text: String = random.take(32 << 10).collect();
-    let trace_id = TraceId::new(u128::from(n + 1).to_be_bytes()).expect("not zero");
     let span = SpanBuilder::new(n + 1, "work").attribute("text", text.as_str());
-    send(store, request_of(trace_id, [span]), UnixNanos(n)).map(drop)
+    send(store, request_of(number(n), [span]), UnixNanos(n)).map(drop)
+}
+
+fn number(n: u64) -> TraceId {
+    TraceId::new(u128::from(n + 1).to_be_bytes()).expect("not zero")
 }
 
 fn is_there(store: &SledStore, n: u64) -> bool {
-    let trace_id = TraceId::new(u128::from(n + 1).to_be_bytes()).expect("not zero");
-    store.trace(trace_id).expect("the store reads").is_some()
+    let trace = store.trace(number(n));
+    trace.expect("the store reads").is_some()
+}
+
+/// Seals, and closes what is full.
+fn go_round(engine: &Engine) {
+    seal_all(engine);
+    engine.keeper.checkpoint().expect("the disk is fine");
+    engine.keeper.close_due().expect("the disk is fine");
+    engine.keeper.checkpoint().expect("the disk is fine");
 }
 
 #[test]
@@ -46,10 +57,7 @@ fn the_directory_never_has_more_than_it_may() {
         // Looks come more often than checkpoints.
         keeper.retain_bytes().expect("the disk is fine");
         if n % 10 == 0 {
-            seal_all(&engine);
-            keeper.checkpoint().expect("the disk is fine");
-            keeper.close_due().expect("the disk is fine");
-            keeper.checkpoint().expect("the disk is fine");
+            go_round(&engine);
         }
         assert!(is_there(&store, n));
     }
@@ -57,6 +65,38 @@ fn the_directory_never_has_more_than_it_may() {
     assert!(!is_there(&store, 0), "the oldest go");
     let n_there = (0..1_000).filter(|&n| is_there(&store, n)).count();
     assert!((200..900).contains(&n_there), "{n_there}");
+}
+
+#[test]
+fn what_is_pinned_stays_below_the_limit_while_the_rest_goes() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, keeper) = with_keeper(dir.path(), LIMIT_BYTES);
+    let engine = store.engine().expect("open");
+    let mut n_pinned = 0;
+    for n in 0..1_000 {
+        append_random(&store, n).expect("there always is something to remove");
+        match store.pin(number(n)) {
+            Ok(is_there) => {
+                assert!(is_there);
+                assert_eq!(n_pinned, n, "the first ones fit");
+                n_pinned += 1;
+            }
+            Err(error) => assert!(
+                matches!(&error, StorageError::TooLarge { limit_bytes, .. } if *limit_bytes == LIMIT_BYTES / 4),
+                "{error}"
+            ),
+        }
+        let n_bytes = keeper::bytes_below(dir.path()).expect("readable");
+        assert!(n_bytes <= LIMIT_BYTES, "{n_bytes} bytes after {n} appends");
+        keeper.retain_bytes().expect("the disk is fine");
+        if n % 10 == 0 {
+            go_round(&engine);
+        }
+    }
+    assert!(n_pinned > 100, "{n_pinned}");
+    assert!((0..n_pinned).all(|n| is_there(&store, n)));
+    assert!(!is_there(&store, n_pinned), "the oldest of the rest go");
+    assert!(is_there(&store, 999));
 }
 
 #[test]
