@@ -64,7 +64,7 @@ pub use self::field::{Field, RequestField, Scope, SpanField};
 pub use self::matcher::{Matcher, Needs};
 pub use self::necessary::{MayHave, Necessary, Pattern, Values};
 pub use self::request::SummaryLimits;
-pub use self::text::ParseError;
+pub use self::text::{Names, ParseError, Place, Word, WordKind};
 pub use self::value::{Value, canonical_texts};
 
 /// How many levels a query may have. Who builds queries from text stops there while reading.

@@ -3,7 +3,7 @@
 
 use super::check::{Check, Hit, word};
 use super::error::QueryError;
-use super::field::{Field, Scope, Sort, SpanField};
+use super::field::{Field, Scope, SpanField};
 use super::request::RequestCondition;
 use super::span::SpanCondition;
 use super::value::Value;
@@ -102,7 +102,7 @@ fn node(query: &Query) -> Result<Node, QueryError> {
             right: boxed(right)?,
         },
         Query::Compare { field, op, value } => {
-            condition(field, Check::compare(field, sort(field), *op, value)?)
+            condition(field, Check::compare(field, field.sort(), *op, value)?)
         }
         Query::Pattern {
             field,
@@ -110,7 +110,7 @@ fn node(query: &Query) -> Result<Node, QueryError> {
             pattern,
         } => condition(
             field,
-            Check::pattern(field, sort(field), pattern, *negated)?,
+            Check::pattern(field, field.sort(), pattern, *negated)?,
         ),
         Query::Exists(field) => condition(field, Check::EXISTS),
         Query::Word(text) => Node::Span(SpanCondition::Word(word(text)?)),
@@ -121,14 +121,6 @@ fn cheapest_first(queries: &[Query]) -> Result<Vec<Node>, QueryError> {
     let mut nodes = queries.iter().map(node).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by_cached_key(cost);
     Ok(nodes)
-}
-
-fn sort(field: &Field) -> Sort {
-    match field {
-        Field::Span(field) => field.sort(),
-        Field::Request(field) => field.sort(),
-        Field::Attribute { .. } => Sort::Attribute,
-    }
 }
 
 fn condition(field: &Field, check: Check) -> Node {

@@ -26,6 +26,14 @@ impl Field {
             key: key.into(),
         }
     }
+
+    pub(super) const fn sort(&self) -> Sort {
+        match self {
+            Self::Span(field) => field.sort(),
+            Self::Request(field) => field.sort(),
+            Self::Attribute { .. } => Sort::Attribute,
+        }
+    }
 }
 
 impl From<SpanField> for Field {

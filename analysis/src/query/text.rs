@@ -23,6 +23,7 @@
 //! wherever it stands, and `(a) > (b)` this span. What `TraceQL` writes that has the same tree is taken too;
 //! what has none is refused by name.
 
+mod complete;
 mod error;
 mod lexer;
 mod literal;
@@ -32,4 +33,5 @@ mod render;
 #[cfg(test)]
 mod tests;
 
+pub use self::complete::{Names, Place, Word, WordKind};
 pub use self::error::ParseError;

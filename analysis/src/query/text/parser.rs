@@ -11,7 +11,7 @@ use super::render;
 use crate::query::{DEPTH_MAX, Matcher, NODES_MAX, Query, QueryError, Relation, TEXT_BYTES_MAX};
 
 /// What stands between sets of spans.
-const RELATIONS: [(&str, Relation, bool); 10] = [
+pub(super) const RELATIONS: [(&str, Relation, bool); 10] = [
     (">", Relation::Child, false),
     ("<", Relation::Parent, false),
     (">>", Relation::Descendant, false),
@@ -23,6 +23,9 @@ const RELATIONS: [(&str, Relation, bool); 10] = [
     ("!<<", Relation::Ancestor, true),
     ("!~", Relation::Sibling, true),
 ];
+
+/// What makes a field of the word before it; `==` to be refused there.
+pub(super) const OPERATORS: [&str; 9] = ["=", "!=", "<", "<=", ">", ">=", "=~", "!~", "=="];
 
 /// How a relation is written.
 pub(super) fn relation_mark(relation: Relation, negated: bool) -> &'static str {
@@ -144,12 +147,7 @@ impl Parser<'_> {
 
     /// Whether an operator follows the next token, which then is a field whatever it is called.
     fn is_before_operator(&self) -> bool {
-        matches!(
-            self.peek_second(),
-            Some(Kind::Mark(
-                "=" | "!=" | "<" | "<=" | ">" | ">=" | "=~" | "!~" | "=="
-            ))
-        )
+        matches!(self.peek_second(), Some(Kind::Mark(mark)) if OPERATORS.contains(mark))
     }
 
     fn expect(&mut self, mark: &'static str, opened: &Range<usize>) -> Result<(), ParseError> {
