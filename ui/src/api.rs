@@ -7,6 +7,7 @@ pub(crate) mod keep;
 pub(crate) mod names;
 pub(crate) mod search;
 pub(crate) mod status;
+pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trace;

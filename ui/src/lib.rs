@@ -122,6 +122,7 @@ pub fn router(state: UiState) -> Router {
         )
         .route(&urls.route(route::API_VALUES), get(api::names::values))
         .route(&urls.route(route::API_STATUS), get(api::status::status))
+        .route(&urls.route(route::API_SUGGEST), get(api::suggest::suggest))
         .route(&urls.route(route::JAEGER_TRACE), get(api::trace::jaeger));
     if site.state.access.is_some() {
         router = router

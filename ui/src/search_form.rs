@@ -1,48 +1,48 @@
 //! The search form: the parameters of `/` and `/api/v1/search`, as text and as a search.
 
+mod choices;
 mod duration;
+pub(crate) mod hop;
 #[cfg(test)]
 mod tests;
 mod time;
 
 use std::time::Duration;
 
-use longpole_analysis::query::{Op, Query, RequestField, SpanField};
+use longpole_analysis::query::{Field, Op, Query, RequestField, SpanField};
 use longpole_proto::UnixNanos;
-use longpole_storage::{Order, SearchRequest};
+use longpole_storage::SearchRequest;
 
 use crate::error::BadParameter;
+pub(crate) use choices::{LASTS, LIMITS, SORTS, STATUSES};
 
 /// The form's names.
-const NAMES: [&str; 12] = [
-    "q", "service", "op", "min", "max", "last", "from", "to", "sort", "limit", "after", "count",
+const NAMES: [&str; 15] = [
+    "q",
+    "service",
+    "op",
+    "status",
+    "hopService",
+    "hopName",
+    "min",
+    "max",
+    "last",
+    "from",
+    "to",
+    "sort",
+    "limit",
+    "after",
+    "count",
 ];
+
+/// What the form's list of slowest hops is called, which has service and name in one (see [`hop`]).
+pub(crate) const HOP: &str = "hop";
 
 /// How many requests a page has unless asked otherwise.
 const LIMIT: usize = 20;
 
 /// How many it has at most.
 const LIMIT_MAX: usize = 200;
-
-/// The limits the form offers.
-pub(crate) const LIMITS: [&str; 3] = ["20", "50", "200"];
-
-/// The spans of time the form offers, with what they are called.
-pub(crate) const LASTS: [(&str, &str); 5] = [
-    ("", "any time"),
-    ("15m", "last 15 min"),
-    ("1h", "last hour"),
-    ("24h", "last 24 h"),
-    ("7d", "last 7 days"),
-];
-
-/// The orders the form offers, with what they are called.
-pub(crate) const SORTS: [(&str, &str); 4] = [
-    ("slowest", "slowest first"),
-    ("newest", "newest first"),
-    ("spans", "most spans"),
-    ("errors", "most errors"),
-];
 
 /// What was filled in, as text; empty is not set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,6 +53,12 @@ pub(crate) struct SearchForm {
     pub(crate) service: String,
     /// Some span's name.
     pub(crate) op: String,
+    /// `error` or `ok`: whether any span failed.
+    pub(crate) status: String,
+    /// The slowest hop's service.
+    pub(crate) hop_service: String,
+    /// The slowest hop's name.
+    pub(crate) hop_name: String,
     /// The shortest duration.
     pub(crate) min: String,
     /// The longest duration.
@@ -79,14 +85,35 @@ impl SearchForm {
         let mut form = Self::default();
         let mut bad = Vec::new();
         for (name, value) in pairs {
-            match form.field(&name) {
-                None => bad.push(BadParameter::unknown(&name, &NAMES)),
-                Some(field) if field.is_empty() => *field = value,
-                Some(field) if *field == value => {}
-                Some(_) => bad.push(BadParameter::new(&name, &value, "it only once")),
+            let read = match name.as_str() {
+                HOP if value.is_empty() => Ok(()),
+                HOP => match hop::parse(&value) {
+                    None => Err(hop::EXPECTED),
+                    Some((service, name)) => form
+                        .fill("hopService", service)
+                        .and_then(|()| form.fill("hopName", name)),
+                },
+                name if NAMES.contains(&name) => form.fill(name, value.clone()),
+                name => {
+                    bad.push(BadParameter::unknown(name, &NAMES));
+                    continue;
+                }
+            };
+            if let Err(expected) = read {
+                bad.push(BadParameter::new(&name, &value, expected));
             }
         }
         (form, bad)
+    }
+
+    /// Fills in one of [`NAMES`] that is not filled in otherwise.
+    fn fill(&mut self, name: &str, value: String) -> Result<(), &'static str> {
+        match self.field(name) {
+            Some(field) if field.is_empty() => *field = value,
+            Some(field) if *field != value => return Err("it only once"),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn field(&mut self, name: &str) -> Option<&mut String> {
@@ -94,6 +121,9 @@ impl SearchForm {
             "q" => &mut self.q,
             "service" => &mut self.service,
             "op" => &mut self.op,
+            "status" => &mut self.status,
+            "hopService" => &mut self.hop_service,
+            "hopName" => &mut self.hop_name,
             "min" => &mut self.min,
             "max" => &mut self.max,
             "last" => &mut self.last,
@@ -113,6 +143,9 @@ impl SearchForm {
             &self.q,
             &self.service,
             &self.op,
+            &self.status,
+            &self.hop_service,
+            &self.hop_name,
             &self.min,
             &self.max,
             &self.last,
@@ -125,6 +158,7 @@ impl SearchForm {
         ];
         let is_said = |&(name, value): &(&'static str, &String)| {
             let usual = match name {
+                "status" => "any",
                 "last" => "all",
                 "sort" => "slowest",
                 "limit" => "20",
@@ -173,12 +207,29 @@ impl SearchForm {
             &self.q,
             &self.service,
             &self.op,
+            &self.hop_service,
+            &self.hop_name,
             &self.min,
             &self.max,
             &self.from,
             &self.to,
         ];
-        narrowing.iter().any(|value| !value.is_empty()) || !matches!(self.last.as_str(), "" | "all")
+        narrowing.iter().any(|value| !value.is_empty())
+            || !matches!(self.status.as_str(), "" | "any")
+            || !matches!(self.last.as_str(), "" | "all")
+    }
+
+    /// What must be called as was said.
+    fn named(&self) -> impl Iterator<Item = Query> {
+        [
+            (SpanField::Service.into(), &self.service),
+            (SpanField::Name.into(), &self.op),
+            (RequestField::SlowestHopService.into(), &self.hop_service),
+            (RequestField::SlowestHopName.into(), &self.hop_name),
+        ]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(field, text): (Field, &String)| Query::compare(field, Op::Eq, text.as_str()))
     }
 
     /// The search that was asked for.
@@ -190,26 +241,23 @@ impl SearchForm {
         let query = Query::parse(&self.q)
             .map_err(|error| bad.push(BadParameter::query("q", &self.q, &error)))
             .unwrap_or_default();
-        let min_nanos = read(
+        let errors = read(
             &mut bad,
-            "min",
-            &self.min,
-            duration::EXPECTED,
-            duration::parse,
-        );
-        let max_nanos = read(
-            &mut bad,
-            "max",
-            &self.max,
-            duration::EXPECTED,
-            duration::parse,
-        );
+            "status",
+            &self.status,
+            "error, ok or any",
+            choices::status,
+        )
+        .flatten();
+        let mut nanos =
+            |name, text: &str| read(&mut bad, name, text, duration::EXPECTED, duration::parse);
+        let (min_nanos, max_nanos) = (nanos("min", &self.min), nanos("max", &self.max));
         let last = read(
             &mut bad,
             "last",
             &self.last,
             "15m, 1h, 24h, 7d or all",
-            parse_last,
+            choices::last,
         )
         .flatten();
         let mut from = read(&mut bad, "from", &self.from, time::EXPECTED, time::parse);
@@ -219,7 +267,7 @@ impl SearchForm {
             "sort",
             &self.sort,
             "slowest, newest, spans or errors",
-            parse_order,
+            choices::order,
         )
         .unwrap_or_default();
         let limit = read(
@@ -262,13 +310,7 @@ impl SearchForm {
             return Err(bad);
         }
         let text = |value: &String| (!value.is_empty()).then(|| value.clone());
-        let named = [
-            (SpanField::Service, &self.service),
-            (SpanField::Name, &self.op),
-        ]
-        .into_iter()
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(field, text)| Query::compare(field, Op::Eq, text.as_str()));
+        let failed = errors.map(|op| Query::compare(RequestField::Errors, op, 0));
         let took = [(Op::Ge, min_nanos), (Op::Le, max_nanos)]
             .into_iter()
             .filter_map(|(op, nanos)| {
@@ -277,7 +319,7 @@ impl SearchForm {
             });
         let asked = (query != Query::default()).then_some(query);
         Ok(SearchRequest {
-            query: Query::all_of(named.chain(took).chain(asked)),
+            query: Query::all_of(self.named().chain(failed).chain(took).chain(asked)),
             from,
             to,
             order,
@@ -306,32 +348,4 @@ fn read<T>(
         bad.push(BadParameter::new(name, value, expected));
     }
     parsed
-}
-
-/// `None` inside is all of time.
-#[expect(
-    clippy::option_option,
-    reason = "outside: whether the text means something"
-)]
-fn parse_last(text: &str) -> Option<Option<Duration>> {
-    const MINUTE: u64 = 60;
-    let seconds = match text {
-        "all" => return Some(None),
-        "15m" => 15 * MINUTE,
-        "1h" => 60 * MINUTE,
-        "24h" => 24 * 60 * MINUTE,
-        "7d" => 7 * 24 * 60 * MINUTE,
-        _ => return None,
-    };
-    Some(Some(Duration::from_secs(seconds)))
-}
-
-fn parse_order(text: &str) -> Option<Order> {
-    Some(match text {
-        "slowest" => Order::Slowest,
-        "newest" => Order::Newest,
-        "spans" => Order::Spans,
-        "errors" => Order::Errors,
-        _ => return None,
-    })
 }

@@ -41,6 +41,7 @@ pub(crate) mod route {
     pub(crate) const API_ATTRIBUTES: &str = "/api/v1/attributes";
     pub(crate) const API_VALUES: &str = "/api/v1/attributes/{name}/values";
     pub(crate) const API_STATUS: &str = "/api/v1/status";
+    pub(crate) const API_SUGGEST: &str = "/api/v1/suggest";
     pub(crate) const JAEGER_TRACE: &str = "/api/traces/{trace_id}";
 }
 
@@ -235,6 +236,11 @@ impl Urls {
         self.route(route::API_STATUS)
     }
 
+    /// What one may type next.
+    pub(crate) fn api_suggest(&self) -> String {
+        self.route(route::API_SUGGEST)
+    }
+
     /// The search as JSON.
     pub(crate) fn api_search(&self, form: &SearchForm) -> String {
         with_query(self.route(route::API_SEARCH), &form.pairs())
@@ -311,6 +317,7 @@ mod tests {
             urls.span_fragments(trace_id()),
             urls.status(),
             urls.api_status(),
+            urls.api_suggest(),
             urls.api_search(&form),
             urls.api_trace(trace_id()),
             urls.api_span(trace_id(), span),

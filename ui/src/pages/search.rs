@@ -4,12 +4,15 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
+use longpole_analysis::TraceSummary;
 use longpole_analysis::query::Query;
 use longpole_storage::{Cancel, SearchRequest, SearchResult};
 
@@ -17,7 +20,7 @@ use crate::error::{BadParameter, UiError};
 use crate::extract::Pairs;
 use crate::format::{Count, utc};
 use crate::pages::open;
-use crate::search_form::{LASTS, LIMITS, SORTS, SearchForm};
+use crate::search_form::{HOP, LASTS, LIMITS, SORTS, STATUSES, SearchForm, hop};
 use crate::site::{Frame, Site, html};
 use crate::{ReceiverStatus, search_report};
 use row::RequestView;
@@ -29,6 +32,9 @@ const COUNT_WITHIN: Duration = Duration::from_millis(20);
 /// How many services and operations the form offers; beyond that one types.
 const NAMES_MAX: usize = 300;
 
+/// How many of the slowest hops on the page it offers.
+const HOPS_MAX: usize = 20;
+
 #[derive(Template)]
 #[template(path = "pages/search.html")]
 struct SearchPage<'a> {
@@ -36,6 +42,8 @@ struct SearchPage<'a> {
     form: &'a SearchForm,
     services: Choices,
     operations: Choices,
+    statuses: Vec<Choice>,
+    hops: Vec<Choice>,
     lasts: Vec<Choice>,
     sorts: Vec<Choice>,
     limits: Vec<Choice>,
@@ -43,7 +51,7 @@ struct SearchPage<'a> {
     /// Where the query is wrong.
     mistake: Option<Mistake>,
     heading: String,
-    /// What narrows the search, in words.
+    /// What narrows the search, in words, and that all of it was seen.
     facts: Vec<String>,
     clear_href: Option<String>,
     /// Where all are counted, when they are not.
@@ -97,7 +105,13 @@ pub(crate) async fn page(
     // Dropped with this future, when the client is gone.
     let _guard = cancel.drop_guard();
     site.read(move |site| {
+        let is_of_list = |(name, value): &(String, String)| name == HOP && !value.is_empty();
+        let has_hop_of_list = pairs.iter().any(is_of_list);
         let (form, mut bad) = SearchForm::read(pairs);
+        // To the URL that says it plainly, as every link does.
+        if has_hop_of_list && bad.is_empty() {
+            return Ok(Redirect::to(&site.urls().search_for(&form)).into_response());
+        }
         if let Some(trace_id) = open::trace_id(form.q.trim()) {
             return Ok(Redirect::to(&site.urls().trace(trace_id)).into_response());
         }
@@ -155,6 +169,15 @@ fn found(
         frame: site.frame("Requests"),
         services: services(site, &form.service)?,
         operations: operations(site, form)?,
+        statuses: choices(
+            &STATUSES,
+            if form.status == "any" {
+                ""
+            } else {
+                &form.status
+            },
+        ),
+        hops: hops(requests, form),
         lasts: choices(&LASTS, if form.last == "all" { "" } else { &form.last }),
         sorts: choices(
             &SORTS,
@@ -169,7 +192,7 @@ fn found(
         // What was searched for has none.
         mistake: result.is_none().then(|| mistake(&form.q)).flatten(),
         heading,
-        facts: facts(form),
+        facts: facts(form, result),
         clear_href: form.is_narrow().then(|| urls.search()),
         count_href: result
             .filter(|result| {
@@ -215,8 +238,8 @@ fn mistake(text: &str) -> Option<Mistake> {
     })
 }
 
-/// What narrows the search, in words.
-fn facts(form: &SearchForm) -> Vec<String> {
+/// What narrows the search, in words, and that all of it was seen.
+fn facts(form: &SearchForm, result: Option<&SearchResult>) -> Vec<String> {
     let last = LASTS
         .iter()
         .find(|(value, _)| *value == form.last && !value.is_empty());
@@ -224,9 +247,15 @@ fn facts(form: &SearchForm) -> Vec<String> {
         .map(|(_, text)| (*text).to_owned())
         .into_iter()
         .collect();
+    let status = STATUSES
+        .iter()
+        .find(|(value, _)| *value == form.status && !value.is_empty());
+    facts.extend(status.map(|(_, text)| (*text).to_owned()));
+    let hop = hop_text(&form.hop_service, &form.hop_name);
     let said = [
         ("service", &form.service),
         ("operation", &form.op),
+        ("slowest hop", &hop),
         ("at least", &form.min),
         ("at most", &form.max),
         ("from", &form.from),
@@ -234,6 +263,10 @@ fn facts(form: &SearchForm) -> Vec<String> {
     ];
     let said = said.into_iter().filter(|(_, value)| !value.is_empty());
     facts.extend(said.map(|(name, value)| format!("{name} {value}")));
+    let is_all = result.is_some_and(|of| of.complete && of.matched.exactly().is_some());
+    if is_all {
+        facts.push("everything scanned".to_owned());
+    }
     facts
 }
 
@@ -257,6 +290,35 @@ fn operations(site: &Site, form: &SearchForm) -> Result<Choices, UiError> {
         is_open: true,
         ..choices
     })
+}
+
+/// The slowest hops of the requests on the page, the most frequent first; before them the one that was
+/// asked for, if there is none of them.
+fn hops(requests: &[TraceSummary], form: &SearchForm) -> Vec<Choice> {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for request in requests {
+        let hop = &request.slowest_hop;
+        *counts.entry((&hop.service, &hop.name)).or_default() += 1;
+    }
+    let mut hops: Vec<_> = counts.into_iter().collect();
+    hops.sort_by_key(|(_, n_requests)| Reverse(*n_requests));
+    let mut hops: Vec<(&str, &str)> = hops.into_iter().map(|(hop, _)| hop).collect();
+    hops.truncate(HOPS_MAX);
+    let asked = (form.hop_service.as_str(), form.hop_name.as_str());
+    let is_asked = asked != ("", "");
+    if is_asked && !hops.contains(&asked) {
+        hops.insert(0, asked);
+    }
+    let choice = |(service, name)| Choice {
+        value: hop::text(service, name),
+        text: hop_text(service, name),
+        is_chosen: is_asked && (service, name) == asked,
+    };
+    hops.into_iter().map(choice).collect()
+}
+
+fn hop_text(service: &str, name: &str) -> String {
+    format!("{service} {name}").trim().to_owned()
 }
 
 impl Choices {

@@ -1,3 +1,5 @@
+use longpole_storage::Order;
+
 use super::*;
 
 const NOW: UnixNanos = UnixNanos(1_795_312_074_755_000_000);
@@ -16,6 +18,9 @@ fn what_is_filled_in_becomes_a_search() {
     let (form, bad) = form(&[
         ("service", "gateway"),
         ("op", "POST /checkout"),
+        ("status", "error"),
+        ("hopService", "inventory"),
+        ("hopName", "GET /stock"),
         ("min", "300ms"),
         ("max", "2 s"),
         ("last", "1h"),
@@ -31,6 +36,9 @@ fn what_is_filled_in_becomes_a_search() {
             query: Query::And(vec![
                 Query::compare(SpanField::Service, Op::Eq, "gateway"),
                 Query::compare(SpanField::Name, Op::Eq, "POST /checkout"),
+                Query::compare(RequestField::SlowestHopService, Op::Eq, "inventory"),
+                Query::compare(RequestField::SlowestHopName, Op::Eq, "GET /stock"),
+                Query::compare(RequestField::Errors, Op::Gt, 0),
                 Query::compare(RequestField::Duration, Op::Ge, Duration::from_millis(300)),
                 Query::compare(RequestField::Duration, Op::Le, Duration::from_secs(2)),
             ]),
@@ -47,6 +55,8 @@ fn what_is_filled_in_becomes_a_search() {
 fn an_empty_form_asks_for_the_slowest_of_all() {
     let (form, bad) = form(&[
         ("service", ""),
+        ("hop", ""),
+        ("status", "any"),
         ("last", "all"),
         ("sort", "slowest"),
         ("limit", "20"),
@@ -68,6 +78,7 @@ fn an_empty_form_asks_for_the_slowest_of_all() {
 fn every_value_that_means_nothing_is_told() {
     let cases = [
         ("q", "service ="),
+        ("status", "broken"),
         ("min", "300"),
         ("max", "soon"),
         ("last", "2h"),
@@ -102,4 +113,29 @@ fn parameters_nobody_reads_are_told() {
     let (_, bad) = form(&[("servce", "gateway"), ("sort", "newest"), ("sort", "spans")]);
     let names: Vec<&str> = bad.iter().map(|bad| bad.name.as_str()).collect();
     assert_eq!(names, ["servce", "sort"]);
+}
+
+#[test]
+fn a_hop_of_the_list_is_its_service_and_name() {
+    let names = [
+        ("inventory", "GET /stock"),
+        ("a/b%2F", "\u{e9}&= %"),
+        ("", "/"),
+        ("shop", ""),
+    ];
+    for (service, name) in names {
+        let (form, bad) = form(&[("hop", &hop::text(service, name))]);
+        assert_eq!(bad, [], "{service} {name}");
+        assert_eq!((&*form.hop_service, &*form.hop_name), (service, name));
+        let said: Vec<&str> = form.pairs().into_iter().map(|(name, _)| name).collect();
+        assert!(!said.contains(&"hop"), "{said:?}");
+    }
+    for pairs in [
+        &[("hop", "inventory")][..],
+        &[("hop", "%ff/x")],
+        &[("hop", "a/b"), ("hopName", "c")],
+    ] {
+        let (_, bad) = form(pairs);
+        assert_eq!(bad.len(), 1, "{pairs:?}");
+    }
 }

@@ -79,13 +79,20 @@ async fn pages_follow_each_other_by_links() {
 async fn the_form_shows_what_was_asked_for() {
     let page = get(
         &site(requests(9)),
-        "/?service=web&op=GET+%2F&min=3ms&last=24h&sort=errors&limit=50",
+        "/?service=web&op=GET+%2F&status=ok&hopService=db&hopName=SELECT&min=3ms&last=24h&sort=errors&limit=50",
     )
     .await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
     assert_eq!(
         page.texts("option[selected]"),
-        ["web", "last 24 h", "most errors", "50"]
+        [
+            "web",
+            "without errors",
+            "db SELECT",
+            "last 24 h",
+            "most errors",
+            "50"
+        ]
     );
     assert_eq!(page.attributes("input[name=op]", "value"), ["GET /"]);
     assert_eq!(page.attributes("input[name=min]", "value"), ["3ms"]);
@@ -98,9 +105,12 @@ async fn the_form_shows_what_was_asked_for() {
         page.texts(".facts span"),
         [
             "last 24 h",
+            "without errors",
             "service web",
             "operation GET /",
+            "slowest hop db SELECT",
             "at least 3ms",
+            "everything scanned",
             "clear",
             "JSON"
         ]
@@ -314,4 +324,64 @@ async fn names_are_chosen_from_a_list_that_has_an_end() {
         page.attributes("input[name=service]", "value"),
         ["service 7"]
     );
+}
+
+#[tokio::test]
+async fn requests_are_narrowed_by_errors_and_by_their_slowest_hop() {
+    let mut traces = requests(9);
+    // No database: its root is the slowest hop.
+    traces.push(trace_with_id(
+        10,
+        [SpanBuilder::new(1, "GET /")
+            .service("web")
+            .kind(SpanKind::Server)
+            .at(0, 5)],
+    ));
+    let site = site(traces);
+    for (query, heading) in [
+        ("status=error", "1 request"),
+        ("status=ok", "9 requests"),
+        ("status=any", "10 requests"),
+        ("hopService=db&hopName=SELECT", "9 requests"),
+        ("hopService=db&hopName=SELECT&status=error", "1 request"),
+        ("hopService=web", "1 request"),
+        ("hopName=INSERT", "No request matches"),
+    ] {
+        let page = get(&site, &format!("/?{query}")).await;
+        assert_eq!(page.texts("h1"), [heading], "{query}");
+        let found = get(&site, &format!("/api/v1/search?{query}")).await.json();
+        let n_requests = found["requests"].as_array().map_or(0, Vec::len);
+        let said = heading.split(' ').next().and_then(|n| n.parse().ok());
+        assert_eq!(n_requests, said.unwrap_or(0), "{query}");
+    }
+    let page = get(&site, "/").await;
+    let offered = ["anything", "db SELECT", "web GET /"];
+    assert_eq!(page.texts("select[name=hop] option"), offered);
+    let none = get(&site, "/?hopName=INSERT").await;
+    assert_eq!(
+        none.texts("select[name=hop] option"),
+        ["anything", "INSERT"]
+    );
+}
+
+#[tokio::test]
+async fn a_hop_that_is_chosen_in_the_form_becomes_a_plain_url() {
+    let site = site(requests(3));
+    let page = get(&site, "/").await;
+    let value = page
+        .attributes("select[name=hop] option", "value")
+        .swap_remove(1);
+    let value = value.replace('%', "%25").replace('/', "%2F");
+    let reply = get(&site, &format!("/?q=&service=db&hop={value}&limit=20")).await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER);
+    let plain = "/?service=db&hopService=db&hopName=SELECT";
+    assert_eq!(reply.header("location"), plain);
+    let chosen = get(&site, plain).await;
+    assert_eq!(
+        chosen.texts("select[name=hop] option[selected]"),
+        ["db SELECT"]
+    );
+    assert_eq!(chosen.attributes(".facts a", "href")[0], "/", "clear");
+    let wrong = get(&site, "/?hop=inventory").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
 }
