@@ -7,6 +7,7 @@ mod configuration;
 mod encoders;
 mod flat;
 mod one_trace;
+mod query;
 mod requests;
 mod traces;
 
@@ -14,4 +15,5 @@ pub use columns::columns;
 pub use compressed::decompression;
 pub use configuration::config;
 pub use encoders::jaeger;
+pub use query::query;
 pub use requests::{json, protobuf};
