@@ -11,7 +11,7 @@ const LARGE: u128 = 0xa12;
 
 /// The script of axe, where `tests/run` puts it. Without it nothing can be looked through, which is
 /// said; where `CI` is set, that is a failure.
-fn axe() -> Option<String> {
+pub(crate) fn axe() -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
@@ -62,7 +62,7 @@ fn pages() -> Vec<(&'static str, String, Option<&'static str>)> {
 }
 
 /// What axe has against the page that is open: rule, element and why.
-async fn violations(browser: &Browser, axe: &str) -> Vec<String> {
+pub(crate) async fn violations(browser: &Browser, axe: &str) -> Vec<String> {
     let run = "return axe.run(document, {resultTypes: ['violations'], runOnly: {type: 'tag', values: \
                ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}}).then(found => \
                found.violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.target}: ${node.failureSummary}`)))";

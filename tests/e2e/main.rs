@@ -17,6 +17,7 @@ mod load;
 mod pages;
 mod protection;
 mod search;
+mod search_page;
 mod shapes;
 mod shutdown;
 mod trace_page;
