@@ -1,10 +1,11 @@
-//! The pages as JSON, and Jaeger's query API. Names are lowerCamelCase, ids hex, points in time
+//! The pages as JSON. Names are lowerCamelCase, ids hex, points in time
 //! strings of nanoseconds, durations numbers of nanoseconds.
 
 pub(crate) mod analysis;
 pub(crate) mod columns;
 pub(crate) mod keep;
 pub(crate) mod names;
+pub(crate) mod openapi;
 pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod suggest;

@@ -85,6 +85,19 @@ pub(crate) enum UiError {
         /// Why that may be, likeliest first.
         reasons: Vec<String>,
     },
+    /// With what the search did not see.
+    #[error("No traces found{}", .0.iter().fold(String::new(), |text, missing| format!("{text}; {missing}")))]
+    NoMatch(Vec<String>),
+    /// What is not here, in words.
+    #[error("{0}")]
+    NotHere(&'static str),
+    #[error("{what} is over the limit of {bytes_max} bytes")]
+    TooLarge {
+        what: &'static str,
+        bytes_max: usize,
+    },
+    #[error("the body cannot be used: {0}")]
+    Body(String),
     #[error("trace {trace_id} has no span {span}")]
     NoSpan { trace_id: TraceId, span: SpanRef },
     #[error("{text:?} is not a trace ID")]
@@ -184,14 +197,17 @@ impl UiError {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoPage { .. } | Self::NoTrace { .. } | Self::NoSpan { .. } => {
+            Self::NoPage { .. } | Self::NoTrace { .. } | Self::NoSpan { .. } | Self::NoMatch(_) => {
                 StatusCode::NOT_FOUND
             }
+            Self::NotHere(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TraceId { .. }
             | Self::Span { .. }
             | Self::Parameters(_)
             | Self::Query(_)
+            | Self::Body(_)
             | Self::Form => StatusCode::BAD_REQUEST,
             Self::SpanAsProtobuf => StatusCode::NOT_ACCEPTABLE,
             Self::TooManySpans { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -212,6 +228,10 @@ impl UiError {
             Self::Method { .. } => "method_not_allowed",
             Self::NoTrace { .. } => "trace_not_found",
             Self::NoSpan { .. } => "span_not_found",
+            Self::NoMatch(_) => "no_match",
+            Self::NotHere(_) => "not_implemented",
+            Self::TooLarge { .. } => "too_large",
+            Self::Body(_) => "invalid_body",
             Self::TraceId { .. } => "invalid_trace_id",
             Self::Span { .. } => "invalid_span_id",
             Self::Parameters(_) => "invalid_parameter",
@@ -258,6 +278,10 @@ impl UiError {
             Self::Span { .. } => {
                 "A span ID is 16 hex digits that are not all zero, such as 00f067aa0ba902b7."
             }
+            Self::NoMatch(_) => "Look over a longer time, or ask for less to hold.",
+            Self::NotHere(_) => "docs/jaeger.md says what there is.",
+            Self::TooLarge { .. } => "Send less at once.",
+            Self::Body(_) => "Send OTLP JSON: {\"resourceSpans\":[…]}.",
             Self::Parameters(_) => "Correct the value or leave the parameter out.",
             Self::Query(_) => "Correct the query, or ask for less at once.",
             Self::SpanAsProtobuf => "Ask for JSON, or for the whole trace.",
@@ -298,6 +322,15 @@ impl UiError {
         }
         json!({ "data": null, "total": 0, "limit": 0, "offset": 0, "errors": [error] })
     }
+
+    /// The error as Jaeger's `/api/v3` says it.
+    pub(crate) fn to_jaeger_v3_json(&self) -> Value {
+        let message = match self {
+            Self::NoTrace { .. } => "trace not found".to_owned(),
+            error => error.to_string(),
+        };
+        json!({ "error": { "httpCode": self.status().as_u16(), "message": message } })
+    }
 }
 
 impl From<StorageError> for UiError {
@@ -317,6 +350,12 @@ impl From<StorageError> for UiError {
     }
 }
 
+impl From<BadParameter> for UiError {
+    fn from(bad: BadParameter) -> Self {
+        Self::Parameters(vec![bad])
+    }
+}
+
 impl From<askama::Error> for UiError {
     fn from(error: askama::Error) -> Self {
         Self::Page(Box::new(error))
@@ -329,7 +368,7 @@ pub(crate) struct Carried(pub(crate) Arc<UiError>);
 
 impl IntoResponse for UiError {
     fn into_response(self) -> Response {
-        if self.status().is_server_error() {
+        if self.status().is_server_error() && !matches!(self, Self::NotHere(_)) {
             let cause = std::error::Error::source(&self).map(causes);
             tracing::error!(error = %self, cause = cause.unwrap_or_default(), "request failed");
         }

@@ -9,7 +9,7 @@ use crate::error::UiError;
 use crate::trace_view::SpanRef;
 
 /// The text of a route's parameter; empty when it is not UTF-8, which no parameter here is.
-async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> String {
+pub(crate) async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> String {
     let params = RawPathParams::from_request_parts(parts, state).await;
     params
         .ok()

@@ -11,6 +11,7 @@ mod concern;
 mod error;
 mod extract;
 mod format;
+mod jaeger;
 mod links;
 mod pages;
 mod palette;
@@ -123,7 +124,8 @@ pub fn router(state: UiState) -> Router {
         .route(&urls.route(route::API_VALUES), get(api::names::values))
         .route(&urls.route(route::API_STATUS), get(api::status::status))
         .route(&urls.route(route::API_SUGGEST), get(api::suggest::suggest))
-        .route(&urls.route(route::JAEGER_TRACE), get(api::trace::jaeger));
+        .route(&urls.route(route::API_OPENAPI), get(api::openapi::document))
+        .merge(jaeger::routes(&urls));
     if site.state.access.is_some() {
         router = router
             .route(

@@ -42,7 +42,23 @@ pub(crate) mod route {
     pub(crate) const API_VALUES: &str = "/api/v1/attributes/{name}/values";
     pub(crate) const API_STATUS: &str = "/api/v1/status";
     pub(crate) const API_SUGGEST: &str = "/api/v1/suggest";
+    pub(crate) const API_OPENAPI: &str = "/api/openapi.json";
+    pub(crate) const JAEGER_SERVICES: &str = "/api/services";
+    pub(crate) const JAEGER_SERVICE_OPERATIONS: &str = "/api/services/{service}/operations";
+    pub(crate) const JAEGER_OPERATIONS: &str = "/api/operations";
+    pub(crate) const JAEGER_TRACES: &str = "/api/traces";
     pub(crate) const JAEGER_TRACE: &str = "/api/traces/{trace_id}";
+    pub(crate) const JAEGER_DEPENDENCIES: &str = "/api/dependencies";
+    pub(crate) const JAEGER_ARCHIVE: &str = "/api/archive/{trace_id}";
+    pub(crate) const JAEGER_TRANSFORM: &str = "/api/transform";
+    pub(crate) const JAEGER_METRICS: &str = "/api/metrics/{metric}";
+    pub(crate) const JAEGER_QUALITY: &str = "/api/quality-metrics";
+    pub(crate) const JAEGER_V3_SERVICES: &str = "/api/v3/services";
+    pub(crate) const JAEGER_V3_OPERATIONS: &str = "/api/v3/operations";
+    pub(crate) const JAEGER_V3_TRACES: &str = "/api/v3/traces";
+    pub(crate) const JAEGER_V3_TRACE: &str = "/api/v3/traces/{trace_id}";
+    pub(crate) const JAEGER_V3_SUMMARIES: &str = "/api/v3/trace-summaries";
+    pub(crate) const JAEGER_V3_DEPENDENCIES: &str = "/api/v3/dependencies";
 }
 
 /// Why a text is no base path.
@@ -63,6 +79,8 @@ pub(crate) enum ErrorShape {
     Api,
     /// Jaeger's JSON.
     Jaeger,
+    /// The JSON of Jaeger's `/api/v3`.
+    JaegerV3,
 }
 
 /// Makes URLs under the base path the pages are mounted at.
@@ -113,6 +131,8 @@ impl Urls {
         let path = path.strip_prefix(self.base.as_str()).unwrap_or(path);
         if path.starts_with("/api/v1/") {
             ErrorShape::Api
+        } else if path.starts_with("/api/v3/") {
+            ErrorShape::JaegerV3
         } else if path.starts_with("/api/") {
             ErrorShape::Jaeger
         } else {
@@ -337,6 +357,10 @@ mod tests {
         assert_eq!(
             urls.error_shape("/tools/longpole/api/traces/1"),
             ErrorShape::Jaeger
+        );
+        assert_eq!(
+            urls.error_shape("/tools/longpole/api/v3/traces/1"),
+            ErrorShape::JaegerV3
         );
         assert_eq!(
             urls.error_shape("/tools/longpole/trace/1"),

@@ -26,18 +26,18 @@ const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 /// trace's order; one that ends before it starts has no duration and a warning that says so.
 pub fn write_trace(trace: &Trace) -> String {
     let answer = Answer {
-        data: [JaegerTrace {
-            trace_id: trace.id(),
-            spans: Spans(trace),
-            processes: Processes(trace),
-            warnings: None,
-        }],
+        data: [JaegerTrace::of(trace)],
         total: 1,
         limit: 0,
         offset: 0,
         errors: None,
     };
     serde_json::to_string(&answer).expect("nothing here fails to serialize")
+}
+
+/// Writes a trace as it stands among the `data` of Jaeger's answers: `{"traceID":…,"spans":[…],…}`.
+pub fn write_bare_trace(trace: &Trace) -> String {
+    serde_json::to_string(&JaegerTrace::of(trace)).expect("nothing here fails to serialize")
 }
 
 /// What always is `null` here.
@@ -59,6 +59,17 @@ struct JaegerTrace<'a> {
     spans: Spans<'a>,
     processes: Processes<'a>,
     warnings: Nothing,
+}
+
+impl<'a> JaegerTrace<'a> {
+    fn of(trace: &'a Trace) -> Self {
+        Self {
+            trace_id: trace.id(),
+            spans: Spans(trace),
+            processes: Processes(trace),
+            warnings: None,
+        }
+    }
 }
 
 /// All spans, made one at a time.

@@ -83,7 +83,10 @@ async fn nothing_is_told_to_who_is_not_let_in() {
         format!("/api/v1/traces/{ID}/columns"),
         "/api/v1/services".to_owned(),
         "/api/v1/nowhere".to_owned(),
+        "/api/openapi.json".to_owned(),
+        "/api/services".to_owned(),
         format!("/api/traces/{ID}"),
+        format!("/api/v3/traces/{ID}"),
     ];
     for path in &paths {
         let is_api = path.starts_with("/api/");

@@ -286,38 +286,3 @@ async fn errors_have_code_message_and_hint() {
     let post = ask(&site, "POST", "/api/v1/search", &[]).await;
     assert_eq!(post.json()["error"]["code"], "method_not_allowed");
 }
-
-#[tokio::test]
-async fn jaegers_clients_get_jaegers_shapes() {
-    let site = site([checkout()]);
-    let trace = get(&site, &format!("/api/traces/{ID}?start=1&end=2")).await;
-    assert_eq!(trace.status, StatusCode::OK);
-    assert_eq!(trace.json()["data"][0]["traceID"], ID);
-    assert_eq!(
-        trace.json()["data"][0]["spans"].as_array().map(Vec::len),
-        Some(4)
-    );
-
-    let unknown = get(&site, "/api/traces/000000000000000000000000000000ff").await;
-    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
-    assert_json_snapshot!(unknown.json(), @r#"
-    {
-      "data": null,
-      "errors": [
-        {
-          "code": 404,
-          "msg": "trace not found",
-          "traceID": "000000000000000000000000000000ff"
-        }
-      ],
-      "limit": 0,
-      "offset": 0,
-      "total": 0
-    }
-    "#);
-    let wrong = get(&site, "/api/traces/xyz").await;
-    assert_eq!(
-        (wrong.status.as_u16(), &wrong.json()["errors"][0]["code"]),
-        (400, &400.into())
-    );
-}

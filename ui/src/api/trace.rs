@@ -1,9 +1,9 @@
-//! `/api/v1/traces/{id}`: a trace as OTLP has it, JSON or protobuf; `/api/traces/{id}`: as Jaeger has it.
+//! `/api/v1/traces/{id}`: a trace as OTLP has it, JSON or protobuf.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
-use longpole_proto::formats::{jaeger as jaeger_json, otlp_json};
+use longpole_proto::formats::otlp_json;
 use longpole_proto::trace::TraceParts;
 use longpole_proto::{Span, Trace};
 
@@ -59,17 +59,6 @@ pub(crate) async fn trace(
         .headers_mut()
         .append(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
-}
-
-/// A trace in Jaeger's JSON. Its clients send times and flags along, which change nothing here.
-pub(crate) async fn jaeger(
-    State(site): State<Site>,
-    TraceIdPath(trace_id): TraceIdPath,
-) -> Result<Response, UiError> {
-    let document = site
-        .read(move |site| Ok(jaeger_json::write_trace(&site.trace(trace_id)?.trace)))
-        .await?;
-    Ok(json(document))
 }
 
 /// Whether a request prefers protobuf; the first of the two it names counts.

@@ -23,12 +23,17 @@ pub(crate) fn render(site: &Site, uri: &Uri, error: &UiError) -> Response {
     match site.urls().error_shape(uri.path()) {
         ErrorShape::Api => return json(error.to_json().to_string()),
         ErrorShape::Jaeger => return json(error.to_jaeger_json().to_string()),
+        ErrorShape::JaegerV3 => return json(error.to_jaeger_v3_json().to_string()),
         ErrorShape::Page => {}
     }
     let heading = match error {
         UiError::NoPage { .. } => "There is no such page",
         UiError::Method { .. } => "This page is only read",
         UiError::NoTrace { .. } => "This trace is not stored",
+        UiError::NoMatch(_) => "No traces found",
+        UiError::NotHere(_) => "Not here",
+        UiError::TooLarge { .. } => "Too large",
+        UiError::Body(_) => "The body cannot be read",
         UiError::NoSpan { .. } | UiError::Span { .. } => "There is no such span",
         UiError::TraceId { .. } => "That is not a trace ID",
         UiError::Parameters(_) => "A parameter is not understood",

@@ -29,6 +29,13 @@ fn a_drawn_trace_is_what_jaeger_shows() {
 }
 
 #[test]
+fn a_bare_trace_is_what_stands_among_the_data() {
+    let trace = testing::draw("web GET / [--] server");
+    let bare: Value = serde_json::from_str(&write_bare_trace(&trace)).expect("JSON");
+    assert_eq!(written(&trace)["data"], json!([bare]));
+}
+
+#[test]
 fn everything_a_span_has_is_a_tag_a_log_or_a_reference() {
     let map = Attributes(vec![Attribute {
         key: "k".to_owned(),
