@@ -34,7 +34,7 @@ async fn every_recorded_trace_is_accepted_or_refused_with_a_reason_and_opens_as_
 }
 
 /// Sends a recording and gives the ids of the traces of which something was accepted.
-async fn send(client: &Client, recording: &Recording) -> BTreeSet<TraceId> {
+pub(crate) async fn send(client: &Client, recording: &Recording) -> BTreeSet<TraceId> {
     let name = &recording.name;
     let mut traces = BTreeSet::new();
     for body in &recording.requests {
