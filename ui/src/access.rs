@@ -141,4 +141,4 @@ fn host(parts: &Parts) -> Option<Authority> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,6 +6,7 @@
 //! `longpole-incomplete`, and among the `errors` where an answer has a place for that.
 
 mod absent;
+mod archive;
 mod classic;
 mod dependencies;
 mod find;
@@ -66,7 +67,7 @@ pub(crate) fn routes(urls: &Urls) -> Router<Site> {
         .route(&at(route::JAEGER_TRACES), get(classic::search))
         .route(&at(route::JAEGER_TRACE), get(classic::trace))
         .route(&at(route::JAEGER_DEPENDENCIES), get(dependencies::classic))
-        .route(&at(route::JAEGER_ARCHIVE), post(absent::archive))
+        .route(&at(route::JAEGER_ARCHIVE), post(archive::archive))
         .route(&at(route::JAEGER_TRANSFORM), post(transform::transform))
         .route(&at(route::JAEGER_METRICS), get(absent::metrics))
         .route(&at(route::JAEGER_QUALITY), get(absent::quality_metrics))

@@ -12,11 +12,11 @@ use crate::testing::{FakeStore, Reply, checkout, reply, site_with};
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 const TOKEN: &str = "the right token";
-const BEARER: (&str, &str) = ("authorization", "Bearer right");
+pub(crate) const BEARER: (&str, &str) = ("authorization", "Bearer right");
 const COOKIE: (&str, &str) = ("cookie", "session=1");
 
 /// Lets in a header and a cookie.
-struct Door;
+pub(crate) struct Door;
 
 impl Access for Door {
     fn admit(&self, request: &Parts) -> Result<Credential, Denied> {

@@ -1,29 +1,13 @@
 //! What Jaeger has and longpole does not: said with 501, which Jaeger's UI shows as it is.
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::FromRequestParts;
 use axum::response::Response;
 use http::request::Parts;
 
 use super::classic::check_kind;
-use super::id::JaegerIdPath;
 use super::params::{Params, TimeUnit};
 use crate::error::{BadParameter, UiError};
 use crate::extract::{Pairs, path_text};
-use crate::site::Site;
-
-/// That a trace cannot be archived.
-pub(super) async fn archive(
-    State(site): State<Site>,
-    JaegerIdPath(trace_id): JaegerIdPath,
-    pairs: Pairs,
-) -> Result<Response, UiError> {
-    Params::read(pairs, &["prettyPrint"])?;
-    // One that is not stored is told of first.
-    site.read(move |site| site.trace(trace_id)).await?;
-    Err(UiError::NotHere(
-        "longpole has no archive: a trace is kept as long as --retention and --max-disk let it",
-    ))
-}
 
 /// The route's `{metric}`.
 #[derive(Debug, Clone)]

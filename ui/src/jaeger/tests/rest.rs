@@ -1,13 +1,14 @@
 //! Dependencies, uploads, and what is not here.
 
 use axum::body::Body;
-use http::Request;
+use http::{Request, header};
 use longpole_proto::formats::otlp_json::write_trace;
 use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::testing::{Reply, ask, reply};
+use crate::access::tests::{BEARER, Door};
+use crate::testing::{Reply, ask, reply, site_with};
 
 async fn post(site: &Router, uri: &str, body: impl Into<Body>) -> Reply {
     let request = Request::post(uri).body(body.into()).expect("a request");
@@ -123,21 +124,42 @@ async fn an_upload_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_here_is_said_so() {
-    let site = site(shop());
-    let archive = "/api/archive/{trace_id}";
+async fn an_archived_trace_is_a_pinned_one() {
+    let (_dir, store) = stored(&shop());
+    let site = site_with("", Arc::clone(&store), Arc::new(Door));
+    let path = "/api/archive/{trace_id}";
     for (uri, status) in [
-        ("/api/archive/1", 501),
+        ("/api/archive/1", 200),
+        (
+            "/api/archive/00000000000000000000000000000001?prettyPrint=true",
+            200,
+        ),
         ("/api/archive/ff", 404),
         ("/api/archive/x", 400),
     ] {
-        let refused = ask(&site, "POST", uri, &[]).await;
-        assert_eq!(refused.status.as_u16(), status, "{uri}");
-        check(archive, &Method::POST, &refused);
+        let bearer = [(header::AUTHORIZATION, BEARER.1)];
+        let answer = ask(&site, "POST", uri, &bearer).await;
+        assert_eq!(answer.status.as_u16(), status, "{uri}: {}", answer.text());
+        check(path, &Method::POST, &answer);
     }
-    let get = ask(&site, "GET", "/api/archive/1", &[]).await;
+    let pinned = store.pinned().expect("the store is open");
+    assert_eq!(
+        pinned.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [id(1)]
+    );
+    // As any change, where nobody needs a token.
+    let open = site_over("", Arc::clone(&store));
+    let refused = ask(&open, "POST", "/api/archive/2", &[]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    check(path, &Method::POST, &refused);
+    let get = ask(&open, "GET", "/api/archive/1", &[]).await;
     assert_eq!(get.status, StatusCode::METHOD_NOT_ALLOWED);
+    store.close().expect("it closes");
+}
 
+#[tokio::test]
+async fn what_is_not_here_is_said_so() {
+    let site = site(shop());
     let metrics = "/api/metrics/{metric}";
     let all = "service=web&service=stock&groupByOperation=true&endTs=1&lookback=1&step=1&ratePer=1&spanKind=server";
     for (uri, status) in [
