@@ -28,6 +28,8 @@ use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::indent::indented;
+use self::params::Params;
 use crate::error::UiError;
 use crate::site::{Site, json};
 use crate::urls::{Urls, route};
@@ -41,6 +43,9 @@ const LIMIT_MAX: usize = 1_500;
 /// How many bytes of JSON an answer of many whole traces has before it ends; its first trace is given
 /// whatever it takes, as it is by its ID.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Up to how many bytes an answer is indented: it takes a multiple of them.
+const INDENTED_BYTES_MAX: usize = 8 << 20;
 
 /// Answers of many whole traces are made two at a time, because of the memory they take.
 static LARGE_ANSWERS: Semaphore = Semaphore::const_new(2);
@@ -113,6 +118,15 @@ fn errors(problems: &[Problem]) -> Option<&[Problem]> {
 
 fn to_json(document: &impl Serialize) -> Result<String, UiError> {
     serde_json::to_string(document).map_err(|error| UiError::Page(Box::new(error)))
+}
+
+/// The document, indented when that was asked for and people may read it all.
+fn pretty(params: &Params, document: String) -> String {
+    if params.is_pretty() && document.len() <= INDENTED_BYTES_MAX {
+        indented(&document)
+    } else {
+        document
+    }
 }
 
 /// A JSON document as an answer, with what it does not have.

@@ -12,11 +12,10 @@ use serde::Serialize;
 
 use super::find::{Written, find, write_traces};
 use super::id::{self, JaegerIdPath};
-use super::indent::indented;
 use super::names;
 use super::params::{Params, TimeUnit};
 use super::query::{KINDS, TraceQuery, on_one_span, tag_of_text, tags_of_json};
-use super::{Envelope, LIMIT_MAX, Problem, answer, errors, large_answer, to_json};
+use super::{Envelope, LIMIT_MAX, Problem, answer, errors, large_answer, pretty, to_json};
 use crate::error::{BadParameter, UiError};
 use crate::extract::{Pairs, path_text};
 use crate::site::Site;
@@ -129,15 +128,6 @@ fn list<T: Serialize>(
         errors: errors(&said),
     })?;
     Ok(answer(pretty(params, document), missing))
-}
-
-/// The document, indented when that was asked for.
-fn pretty(params: &Params, document: String) -> String {
-    if params.is_pretty() {
-        indented(&document)
-    } else {
-        document
-    }
 }
 
 /// Traces by what they are like, or by their IDs.

@@ -9,10 +9,9 @@ use longpole_proto::UnixNanos;
 use longpole_storage::{AggregatesRequest, Cancel, Edge};
 use serde::Serialize;
 
-use super::indent::indented;
 use super::params::{Params, TimeUnit};
 use super::v3::{END, START, range};
-use super::{Envelope, answer, to_json};
+use super::{Envelope, answer, pretty, to_json};
 use crate::error::UiError;
 use crate::extract::Pairs;
 use crate::site::Site;
@@ -58,12 +57,7 @@ pub(super) async fn classic(State(site): State<Site>, pairs: Pairs) -> Result<Re
         offset: 0,
         errors: None,
     })?;
-    let document = if params.is_pretty() {
-        indented(&document)
-    } else {
-        document
-    };
-    Ok(answer(document, missing))
+    Ok(answer(pretty(&params, document), missing))
 }
 
 /// `{"dependencies":[{"parent":"web","child":"shop","callCount":"3"}]}`.

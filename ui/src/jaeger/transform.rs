@@ -1,5 +1,7 @@
 //! `POST /api/transform`: OTLP JSON in, Jaeger's JSON out; Jaeger's UI uploads files with it.
 
+use std::fmt::Display;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::params::Params;
 use super::{
-    ANSWER_BYTES_MAX, Envelope, LIMIT_MAX, Problem, answer, errors, large_answer, to_json,
+    ANSWER_BYTES_MAX, Envelope, LIMIT_MAX, Problem, answer, errors, large_answer, pretty, to_json,
 };
 use crate::error::UiError;
 use crate::extract::Pairs;
@@ -19,6 +21,9 @@ use crate::site::Site;
 
 /// How large what is sent may be.
 const BODY_BYTES_MAX: usize = 16 << 20;
+
+/// Of why a body cannot be used, how many characters are said.
+const REASON_CHARS_MAX: usize = 300;
 
 /// Bodies are read two at a time, apart from what is made of them: who sends slowly holds up no search.
 static UPLOADS: Semaphore = Semaphore::const_new(2);
@@ -46,16 +51,17 @@ pub(super) async fn transform(
         transformed(&body)
     });
     let document = document.await?;
-    let document = if params.is_pretty() {
-        super::indent::indented(&document)
-    } else {
-        document
-    };
-    Ok(answer(document, []))
+    Ok(answer(pretty(&params, document), []))
+}
+
+/// That the body cannot be used; the reason may quote all of it.
+fn unusable(error: impl Display) -> UiError {
+    let reason = error.to_string();
+    UiError::Body(reason.chars().take(REASON_CHARS_MAX).collect())
 }
 
 fn transformed(body: &[u8]) -> Result<String, UiError> {
-    let request = read_export_request(body).map_err(|error| UiError::Body(error.to_string()))?;
+    let request = read_export_request(body).map_err(unusable)?;
     let refused = request.rejections().message();
     let refused = Some(refused.as_str()).filter(|refused| !refused.is_empty());
     let problems: Vec<Problem> = refused.map(Problem::from).into_iter().collect();
@@ -69,8 +75,7 @@ fn transformed(body: &[u8]) -> Result<String, UiError> {
     let mut traces = Vec::new();
     let mut n_bytes = 0;
     for (trace_id, message) in by_trace.messages() {
-        let parts = wire::decode_traces(trace_id, &message)
-            .map_err(|error| UiError::Body(error.to_string()))?;
+        let parts = wire::decode_traces(trace_id, &message).map_err(unusable)?;
         let Some(trace) = Trace::new(trace_id, parts) else {
             continue;
         };

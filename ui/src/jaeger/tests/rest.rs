@@ -102,10 +102,15 @@ async fn an_upload_that_is_none_is_refused() {
         ("{\"resourceSpans\":7}".to_owned(), 400),
         ("\u{1}<b>".to_owned(), 400),
         ("[".repeat(100_000), 400),
+        (
+            format!("{{\"resourceSpans\":\"{}\"}}", "x".repeat(100_000)),
+            400,
+        ),
         (" ".repeat((16 << 20) + 1), 413),
     ] {
         let refused = post(&site, "/api/transform", body).await;
         assert_eq!(refused.status.as_u16(), status, "{}", refused.text());
+        assert!(refused.body.len() < 1_000, "{}", refused.text());
         check("/api/transform", &Method::POST, &refused);
     }
     let too_many: Vec<_> = (1..=1_501_u64)
