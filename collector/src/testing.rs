@@ -11,8 +11,9 @@ use longpole_proto::UnixNanos;
 use longpole_proto::testing::{START, span_id, trace_id};
 use longpole_proto::wire::ExportRequest;
 use longpole_storage::{
-    Appended, Completion, Health, Matched, Operation, Scanned, SearchRequest, SearchResult, Stats,
-    StorageError, Store, StoreStatus, StoredTrace, TraceVersion, Unseen,
+    Appended, Completion, Health, Matched, Operation, Overview, OverviewBuilder, OverviewRequest,
+    Scanned, SearchRequest, SearchResult, Stats, StorageError, Store, StoreStatus, StoredTrace,
+    TraceVersion, Unseen,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -159,6 +160,10 @@ impl Store for FakeStore {
             unseen: Unseen::default(),
             scanned: Scanned::default(),
         })
+    }
+
+    fn overview(&self, request: &OverviewRequest) -> Result<Overview, StorageError> {
+        Ok(OverviewBuilder::new(request).finish())
     }
 
     fn services(&self, _limit: usize) -> Result<Vec<String>, StorageError> {

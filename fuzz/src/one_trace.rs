@@ -6,8 +6,9 @@ use bytes::Bytes;
 use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
 use longpole_storage::{
-    Aggregates, AggregatesRequest, Completion, Health, MostFrequent, Operation, SearchRequest,
-    SearchResult, Stats, StorageError, Store, StoreStatus, StoredTrace, TraceVersion,
+    Aggregates, AggregatesRequest, Completion, Health, MostFrequent, Operation, Overview,
+    OverviewRequest, SearchRequest, SearchResult, Stats, StorageError, Store, StoreStatus,
+    StoredTrace, TraceVersion,
 };
 
 use crate::traces::trace_id;
@@ -65,6 +66,10 @@ impl Store for OneTrace {
     }
 
     fn search(&self, _: &SearchRequest) -> Result<SearchResult, StorageError> {
+        Err(StorageError::Closed)
+    }
+
+    fn overview(&self, _: &OverviewRequest) -> Result<Overview, StorageError> {
         Err(StorageError::Closed)
     }
 

@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod error;
+mod overview;
 mod search;
 mod sled;
 mod status;
@@ -18,6 +19,10 @@ pub use aggregates::{
     SlowestHopNumbers,
 };
 pub use error::StorageError;
+pub use overview::{
+    Columns, EXACT_PERCENTILES_MAX, HEAT_ROWS, HeatCell, Overview, OverviewBuilder,
+    OverviewRequest, Percentiles, SAMPLE_MAX, heat_row, heat_row_bounds,
+};
 pub use search::{
     Cancel, CancelOnDrop, Matched, Order, Scanned, SearchLimit, SearchRequest, SearchResult,
     Stopped, Unseen,

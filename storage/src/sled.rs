@@ -43,6 +43,7 @@ mod log;
 mod marking;
 mod marks;
 mod operations;
+mod overview;
 mod partition;
 mod received;
 mod recover;
@@ -74,8 +75,9 @@ use self::history::History;
 use self::reopen::{Alarm, Slot};
 use self::settings::Settings;
 use crate::{
-    Aggregates, AggregatesRequest, Completion, Health, MostFrequent, Operation, SearchRequest,
-    SearchResult, Stats, StorageError, Store, StoreConfig, StoreStatus, StoredTrace, TraceVersion,
+    Aggregates, AggregatesRequest, Completion, Health, MostFrequent, Operation, Overview,
+    OverviewRequest, SearchRequest, SearchResult, Stats, StorageError, Store, StoreConfig,
+    StoreStatus, StoredTrace, TraceVersion,
 };
 
 /// The embedded store.
@@ -164,6 +166,10 @@ impl Store for SledStore {
 
     fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError> {
         self.engine()?.core.search(request)
+    }
+
+    fn overview(&self, request: &OverviewRequest) -> Result<Overview, StorageError> {
+        self.engine()?.core.overview(request)
     }
 
     fn services(&self, limit: usize) -> Result<Vec<String>, StorageError> {

@@ -8,7 +8,8 @@ use longpole_proto::wire::ExportRequest;
 use longpole_proto::{TraceId, UnixNanos};
 
 use crate::{
-    Aggregates, AggregatesRequest, Health, SearchRequest, SearchResult, StorageError, StoreStatus,
+    Aggregates, AggregatesRequest, Health, Overview, OverviewRequest, SearchRequest, SearchResult,
+    StorageError, StoreStatus,
 };
 
 /// When an append counts as done.
@@ -183,6 +184,13 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Self::trace`], when the query cannot be matched, when the cursor is not one of this
     /// store's, and when the search was cancelled.
     fn search(&self, request: &SearchRequest) -> Result<SearchResult, StorageError>;
+
+    /// The requests that match, together: exactly, over everything acknowledged, unless it says that it is
+    /// not complete. From summaries, save where only a trace itself can say whether it matches.
+    ///
+    /// # Errors
+    /// As [`Self::trace`], when the query cannot be matched, and when it was cancelled.
+    fn overview(&self, request: &OverviewRequest) -> Result<Overview, StorageError>;
 
     /// The services that have spans, by name; at most `limit`.
     ///

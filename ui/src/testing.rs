@@ -16,9 +16,9 @@ use longpole_proto::wire::{ExportRequest, decode_traces, encode_traces};
 use longpole_proto::{SpanKind, Trace, TraceId, UnixNanos};
 use longpole_storage::{
     Cancel, Completion, Concern, Damage, DiskStatus, Health, Matched, MemoryStatus, Operation,
-    Order, PartitionState, PartitionStatus, RecoveryStatus, Removal, RemovalReason, RemovedStatus,
-    Scanned, SearchRequest, SearchResult, SetAside, Stats, StorageError, Store, StoreStatus,
-    StoredTrace, TraceVersion, Unseen,
+    Order, Overview, OverviewBuilder, OverviewRequest, PartitionState, PartitionStatus,
+    RecoveryStatus, Removal, RemovalReason, RemovedStatus, Scanned, SearchRequest, SearchResult,
+    SetAside, Stats, StorageError, Store, StoreStatus, StoredTrace, TraceVersion, Unseen,
 };
 use scraper::{Html, Selector};
 use tokio::sync::{Mutex, mpsc};
@@ -231,6 +231,43 @@ impl Store for FakeStore {
             next: (end < found.len()).then(|| end.to_string()),
             unseen: self.unseen,
             scanned: Scanned::default(),
+        })
+    }
+
+    fn overview(&self, request: &OverviewRequest) -> Result<Overview, StorageError> {
+        self.check()?;
+        if request.cancel.is_cancelled() {
+            return Err(StorageError::Cancelled);
+        }
+        let matcher = Matcher::new(&request.query)?;
+        let range = SearchRequest {
+            from: request.from,
+            to: request.to,
+            ..SearchRequest::default()
+        };
+        let mut builder = OverviewBuilder::new(request);
+        for summary in &self.summaries {
+            if self.matches(&matcher, summary, &range) {
+                let hop = &summary.slowest_hop;
+                builder.add(
+                    summary.trace_id,
+                    summary.start,
+                    summary.duration_nanos,
+                    summary.n_errors > 0,
+                    Some((&hop.service, &hop.name)),
+                );
+            }
+        }
+        let overview = builder.finish();
+        let complete = self.unseen == Unseen::default();
+        Ok(Overview {
+            matched: match overview.matched {
+                Matched::Exactly(n) if !complete => Matched::AtLeast(n),
+                matched => matched,
+            },
+            complete,
+            unseen: self.unseen,
+            ..overview
         })
     }
 

@@ -8,6 +8,7 @@
 mod blooms;
 mod page;
 mod plan;
+mod sink;
 mod verify;
 
 use std::cmp::Reverse;
@@ -19,31 +20,37 @@ use longpole_proto::TraceId;
 
 use self::blooms::{Asked, Blooms};
 use self::page::{Candidate, Page};
-use self::plan::{Plan, Verdict, ZoneView, key_of};
+pub(super) use self::plan::Plan;
+use self::plan::{Verdict, ZoneView, key_of};
+pub(super) use self::sink::Sink;
 use super::core::Core;
 use super::cursor::Position;
 use super::entries::Snapshot;
 use super::entry;
 use super::partition::{Numbers, Partition};
-use crate::{Scanned, SearchLimit, SearchRequest, SearchResult, Stopped, StorageError, Unseen};
+use crate::{
+    Cancel, Scanned, SearchLimit, SearchRequest, SearchResult, Stopped, StorageError, Unseen,
+};
 
 /// How many traces in memory may wait to be decoded, so that a search takes little of it.
 const LIVE_OPEN_MAX: usize = 4_096;
 
-/// A search under way.
-struct Search<'a> {
+/// A search under way, that gives what it finds to a sink.
+pub(super) struct Search<'a, S> {
     core: &'a Core,
-    request: &'a SearchRequest,
+    cancel: &'a Cancel,
     plan: Plan,
     snapshot: &'a Snapshot,
-    page: Page,
+    pub(super) sink: S,
     asked: Asked,
-    scanned: Scanned,
-    /// When it must end, by the store's clock.
-    end: Duration,
+    pub(super) scanned: Scanned,
+    /// When it began, by the store's clock.
+    begin: Duration,
+    /// How long it may take.
+    time_max: Duration,
     /// When it must only look for what has a place on the page.
     count_end: Duration,
-    unseen: Unseen,
+    pub(super) unseen: Unseen,
 }
 
 /// A block to look into.
@@ -74,28 +81,56 @@ impl Core {
         snapshot: &Snapshot,
         request: &SearchRequest,
     ) -> Result<SearchResult, StorageError> {
-        let plan = Plan::new(request)?;
+        let plan = Plan::new(&request.query, request.from, request.to)?;
         let page = Page::new(request)?;
-        let now = self.settings.clock.elapsed();
-        let mut search = Search {
-            core: self,
-            request,
-            plan,
-            snapshot,
-            page,
-            asked: Asked::default(),
-            scanned: Scanned::default(),
-            end: now.saturating_add(self.settings.search_time_max),
-            count_end: now.saturating_add(request.count_within.unwrap_or(Duration::MAX)),
-            unseen: Unseen::default(),
-        };
-        search.look_at_live()?;
-        search.look_into_blocks()?;
+        let mut search = Search::new(self, snapshot, plan, page, &request.cancel);
+        if let Some(within) = request.count_within {
+            search.count_end = search.begin.saturating_add(within);
+        }
+        search.walk()?;
         search.finish()
     }
 }
 
-impl Search<'_> {
+impl<'a, S: Sink> Search<'a, S> {
+    /// A search over what there was at a moment.
+    pub(super) fn new(
+        core: &'a Core,
+        snapshot: &'a Snapshot,
+        plan: Plan,
+        sink: S,
+        cancel: &'a Cancel,
+    ) -> Self {
+        let begin = core.settings.clock.elapsed();
+        Self {
+            core,
+            cancel,
+            plan,
+            snapshot,
+            sink,
+            asked: Asked::default(),
+            scanned: Scanned::default(),
+            begin,
+            time_max: core.settings.search_time_max,
+            count_end: Duration::MAX,
+            unseen: Unseen::default(),
+        }
+    }
+
+    /// Ends the work after so long, if it may take that long at all.
+    pub(super) fn end_within(&mut self, within: Duration) {
+        self.time_max = self.time_max.min(within);
+    }
+
+    /// Looks at all that may match.
+    ///
+    /// # Errors
+    /// When a partition cannot be read or the search was cancelled.
+    pub(super) fn walk(&mut self) -> Result<(), StorageError> {
+        self.look_at_live()?;
+        self.look_into_blocks()
+    }
+
     fn look_at_live(&mut self) -> Result<(), StorageError> {
         let snapshot = self.snapshot;
         let mut open = Vec::new();
@@ -112,7 +147,7 @@ impl Search<'_> {
     }
 
     fn look_into_blocks(&mut self) -> Result<(), StorageError> {
-        let order = self.request.order;
+        let order = self.sink.order();
         let snapshot = self.snapshot;
         let mut blocks: Vec<BlockRef<'_>> = Vec::new();
         let mut service_at = 0;
@@ -144,12 +179,12 @@ impl Search<'_> {
         for of in &blocks {
             let (least, greatest) = of.keys;
             let n_matches = self.count(of);
-            if n_matches.is_some_and(|n| self.page.count_between(least, greatest, n)) {
+            if n_matches.is_some_and(|n| self.sink.count_between(least, greatest, n)) {
                 self.scanned.blocks_skipped += 1;
                 continue;
             }
-            if !self.page.wants_between(least, greatest) {
-                self.page.leave_out();
+            if !self.sink.wants_between(least, greatest) {
+                self.sink.leave_out();
                 self.scanned.blocks_skipped += 1;
                 continue;
             }
@@ -157,9 +192,9 @@ impl Search<'_> {
                 return Ok(());
             }
             if let Some(n_matches) = n_matches {
-                self.page.begin_counted();
+                self.sink.begin_counted();
                 self.look_into(of)?;
-                self.page.end_counted(n_matches);
+                self.sink.end_counted(n_matches);
             } else {
                 self.look_into(of)?;
             }
@@ -216,11 +251,11 @@ impl Search<'_> {
 
     /// Takes a trace in if it matches; gives it back when it must be decoded to know.
     fn look_at(&mut self, trace_id: TraceId, entry: &[u8]) -> Option<Candidate> {
-        let position =
-            |numbers: &Numbers| Position::new(key_of(numbers, self.request.order), trace_id);
-        if self.page.is_counted()
+        let order = self.sink.order();
+        let position = |numbers: &Numbers| Position::new(key_of(numbers, order), trace_id);
+        if self.sink.is_counted()
             && let Ok((head, _)) = entry::head(entry)
-            && !self.page.wants(position(&head.numbers()))
+            && !self.sink.wants(position(&head.numbers()))
         {
             return None;
         }
@@ -228,18 +263,18 @@ impl Search<'_> {
             Ok(Verdict::No) => None,
             Ok(Verdict::Match(numbers)) => {
                 let position = position(&numbers);
-                self.page.add(position, entry);
+                self.add(position, entry);
                 None
             }
             Ok(Verdict::Open(numbers)) => {
                 let position = position(&numbers);
-                if self.page.wants(position) {
+                if self.sink.wants(position) {
                     return Some(Candidate {
                         position,
                         entry: entry.to_vec(),
                     });
                 }
-                self.page.leave_out();
+                self.sink.leave_out();
                 None
             }
             Err(_) => {
@@ -281,19 +316,19 @@ impl Search<'_> {
     /// # Errors
     /// When nobody waits for it any more.
     fn must_stop(&mut self, seen_beyond: Option<u64>) -> Result<bool, StorageError> {
-        if self.request.cancel.is_cancelled() {
+        if self.cancel.is_cancelled() {
             return Err(StorageError::Cancelled);
         }
         let settings = &self.core.settings;
         let now = settings.clock.elapsed();
         if now > self.count_end {
-            self.page.stop_counting();
+            self.sink.stop_counting();
         }
         if self.unseen.stopped.is_none() {
             let limit = if self.scanned.bytes >= settings.search_bytes_max {
                 Some(SearchLimit::Bytes(settings.search_bytes_max))
-            } else if now > self.end {
-                Some(SearchLimit::Time(settings.search_time_max))
+            } else if now > self.begin.saturating_add(self.time_max) {
+                Some(SearchLimit::Time(self.time_max))
             } else {
                 None
             };
@@ -305,16 +340,31 @@ impl Search<'_> {
         Ok(self.unseen.stopped.is_some())
     }
 
-    fn finish(mut self) -> Result<SearchResult, StorageError> {
+    /// Takes in a request that matches.
+    fn add(&mut self, position: Position, entry: &[u8]) {
+        if self.sink.add(position, entry).is_err() {
+            self.unseen.n_unreadable += 1;
+        }
+    }
+
+    /// Whether nothing was unreadable; if not, the sink knows.
+    pub(super) fn saw_all(&mut self) -> bool {
         self.unseen.n_set_aside = self.core.n_lost_partitions.load(Ordering::Relaxed);
-        let mut is_complete = self.unseen.n_unreadable == 0 && self.unseen.n_set_aside == 0;
-        if !is_complete {
-            self.page.leave_out();
+        let saw_all = self.unseen.n_unreadable == 0 && self.unseen.n_set_aside == 0;
+        if !saw_all {
+            self.sink.leave_out();
         }
+        saw_all
+    }
+}
+
+impl Search<'_, Page> {
+    fn finish(mut self) -> Result<SearchResult, StorageError> {
+        let mut is_complete = self.saw_all();
         if let Some(stopped) = self.unseen.stopped {
-            is_complete &= self.page.stop(stopped.seen_beyond);
+            is_complete &= self.sink.stop(stopped.seen_beyond);
         }
-        let filled = self.page.finish()?;
+        let filled = self.sink.finish()?;
         Ok(SearchResult {
             requests: filled.requests,
             matched: filled.matched,

@@ -2,6 +2,7 @@ mod aggregates;
 mod attributes;
 mod counting;
 mod marks;
+mod overview;
 mod paging;
 mod reopen;
 mod retention;

@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod fixture;
 mod model;
+mod overview;
 mod replay;
 mod retries;
 mod suite;

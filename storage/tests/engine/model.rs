@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::Open;
 use crate::batches::{Spans, append, id, request, sent, stored};
+use crate::overview;
 
 /// How many traces a history is about; few, so that most get spans more than once.
 const N_TRACES: u64 = 6;
@@ -293,6 +294,7 @@ pub(crate) fn any_history_reads_like_its_model(open: Open) {
                     Step::Delete(n) => model.delete(&*store, id(*n)),
                     Step::Search(search) => {
                         prop_assert_eq!(pages(&*store, search), model.search(search));
+                        overview::check(&*store, search, &model.search(search))?;
                     }
                 }
             }
@@ -313,6 +315,7 @@ fn check(
             "{:?}",
             search
         );
+        overview::check(&**store, search, &model.search(search))?;
     }
     for (trace_id, Sent { spans, .. }) in &model.traces {
         let stored = stored(&**store, *trace_id);

@@ -4,6 +4,7 @@ use std::collections::BinaryHeap;
 
 use longpole_analysis::TraceSummary;
 
+use super::sink::Sink;
 use crate::sled::cursor::{self, Position};
 use crate::sled::entry;
 use crate::{Matched, Order, SearchRequest, StorageError};
@@ -85,47 +86,6 @@ impl Page {
         })
     }
 
-    /// Whether it matters that a request at this place matches.
-    pub(super) fn wants(&self, position: Position) -> bool {
-        let counts = self.counts && self.before_block.is_none();
-        counts || (!self.is_before(position) && !self.is_full_before(position))
-    }
-
-    /// Begins a block of which it is known how many requests match: they need not be counted.
-    pub(super) fn begin_counted(&mut self) {
-        self.before_block = Some(self.matched);
-    }
-
-    /// Whether it is in such a block.
-    pub(super) fn is_counted(&self) -> bool {
-        self.before_block.is_some()
-    }
-
-    /// Ends it: so many match.
-    pub(super) fn end_counted(&mut self, n_matches: u64) {
-        if let Some(before) = self.before_block.take() {
-            self.matched = before + n_matches;
-        }
-    }
-
-    /// Whether it matters that a request matches whose key is none of these and lies between them.
-    pub(super) fn wants_between(&self, least: u64, greatest: u64) -> bool {
-        let is_behind = !self.is_last && self.are_behind(greatest);
-        self.counts || !(self.are_before(least) || is_behind)
-    }
-
-    /// Counts so many requests that match and whose keys lie between these; `false` when some may have
-    /// a place on the page, so that they must be looked at.
-    pub(super) fn count_between(&mut self, least: u64, greatest: u64, n_matches: u64) -> bool {
-        let is_behind = self.are_behind(greatest);
-        if n_matches > 0 && !self.are_before(least) && !is_behind {
-            return false;
-        }
-        self.matched += n_matches;
-        self.is_last &= n_matches == 0 || !is_behind;
-        true
-    }
-
     /// Whether all keys from here on are of earlier pages. Of the key itself trace ids decide.
     fn are_before(&self, least: u64) -> bool {
         self.after.is_some_and(|after| least > after.key())
@@ -135,16 +95,6 @@ impl Page {
     fn are_behind(&self, greatest: u64) -> bool {
         let last = self.found.peek().map(|last| last.position.key());
         self.found.len() == self.limit && last.is_some_and(|last| last > greatest)
-    }
-
-    /// From now on wants only what has a place on it.
-    pub(super) fn stop_counting(&mut self) {
-        self.counts = false;
-    }
-
-    /// Notes that something was left out that may match but is not on this page.
-    pub(super) fn leave_out(&mut self) {
-        self.is_lower_bound = true;
     }
 
     /// Notes that nothing more is looked at, after all with keys beyond this one was, if there is one.
@@ -159,30 +109,6 @@ impl Page {
         self.is_lower_bound = true;
         self.is_last = !is_sure;
         is_sure
-    }
-
-    /// Takes in a request that matches.
-    pub(super) fn add(&mut self, position: Position, entry: &[u8]) {
-        self.matched += 1;
-        if self.is_before(position) {
-            return;
-        }
-        let is_full = self.found.len() == self.limit;
-        if is_full {
-            self.is_last = false;
-            if self
-                .found
-                .peek()
-                .is_some_and(|last| last.position < position)
-            {
-                return;
-            }
-            self.found.pop();
-        }
-        self.found.push(Candidate {
-            position,
-            entry: entry.to_vec(),
-        });
     }
 
     /// The page.
@@ -222,5 +148,77 @@ impl Page {
                 .found
                 .peek()
                 .is_some_and(|last| last.position < position)
+    }
+}
+
+impl Sink for Page {
+    fn order(&self) -> Order {
+        self.order
+    }
+
+    fn wants(&self, position: Position) -> bool {
+        let counts = self.counts && self.before_block.is_none();
+        counts || (!self.is_before(position) && !self.is_full_before(position))
+    }
+
+    fn begin_counted(&mut self) {
+        self.before_block = Some(self.matched);
+    }
+
+    fn is_counted(&self) -> bool {
+        self.before_block.is_some()
+    }
+
+    fn end_counted(&mut self, n_matches: u64) {
+        if let Some(before) = self.before_block.take() {
+            self.matched = before + n_matches;
+        }
+    }
+
+    fn wants_between(&self, least: u64, greatest: u64) -> bool {
+        let is_behind = !self.is_last && self.are_behind(greatest);
+        self.counts || !(self.are_before(least) || is_behind)
+    }
+
+    fn count_between(&mut self, least: u64, greatest: u64, n_matches: u64) -> bool {
+        let is_behind = self.are_behind(greatest);
+        if n_matches > 0 && !self.are_before(least) && !is_behind {
+            return false;
+        }
+        self.matched += n_matches;
+        self.is_last &= n_matches == 0 || !is_behind;
+        true
+    }
+
+    fn stop_counting(&mut self) {
+        self.counts = false;
+    }
+
+    fn leave_out(&mut self) {
+        self.is_lower_bound = true;
+    }
+
+    fn add(&mut self, position: Position, entry: &[u8]) -> Result<(), StorageError> {
+        self.matched += 1;
+        if self.is_before(position) {
+            return Ok(());
+        }
+        let is_full = self.found.len() == self.limit;
+        if is_full {
+            self.is_last = false;
+            if self
+                .found
+                .peek()
+                .is_some_and(|last| last.position < position)
+            {
+                return Ok(());
+            }
+            self.found.pop();
+        }
+        self.found.push(Candidate {
+            position,
+            entry: entry.to_vec(),
+        });
+        Ok(())
     }
 }

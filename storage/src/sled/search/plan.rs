@@ -5,17 +5,18 @@ use longpole_analysis::query::{
     Field, Matcher, MayHave, Necessary, Needs, Op, Pattern, Query, QueryError, RequestField, Scope,
     SpanField, Values,
 };
+use longpole_proto::UnixNanos;
 
 use crate::sled::bloom::{Item, Key};
 use crate::sled::entry::{self, Head, LIMITS, Labels, Names};
 use crate::sled::partition::{Numbers, Partition, Zone};
-use crate::{Order, SearchRequest, StorageError};
+use crate::{Order, StorageError};
 
 /// A query made ready, and what of it can be told without decoding traces.
 ///
 /// Conditions on the request that stand beside all else are taken out of the query: those on the
 /// numbers a head has become ranges, the others are judged by the summary. What is left is of spans.
-pub(super) struct Plan {
+pub(in crate::sled) struct Plan {
     /// The whole query.
     pub(super) matcher: Matcher,
     /// Whether blooms can say no.
@@ -92,33 +93,34 @@ pub(super) enum Verdict {
 }
 
 impl Plan {
-    /// The plan of a search.
+    /// The plan of a search for requests that began between these.
     ///
     /// # Errors
     /// When its query cannot be matched.
-    pub(super) fn new(request: &SearchRequest) -> Result<Self, QueryError> {
-        let matcher = Matcher::new(&request.query)?;
+    pub(in crate::sled) fn new(
+        query: &Query,
+        from: Option<UnixNanos>,
+        to: Option<UnixNanos>,
+    ) -> Result<Self, QueryError> {
+        let matcher = Matcher::new(query)?;
         let mut plan = Self {
             asks_blooms: asks_attributes(matcher.necessary()),
             service: necessary_service(matcher.necessary()).map(str::to_owned),
             matcher,
-            starts: (
-                request.from.map_or(0, |from| from.0),
-                request.to.map(|to| to.0),
-            ),
+            starts: (from.map_or(0, |from| from.0), to.map(|to| to.0)),
             ranges: Vec::new(),
             judged: None,
             spans: Spans::Any,
         };
         let mut judged = Vec::new();
         let mut conjuncts = Vec::new();
-        flatten(&request.query, &mut conjuncts);
-        for query in conjuncts {
-            plan.take(query, &mut judged)?;
+        flatten(query, &mut conjuncts);
+        for part in conjuncts {
+            plan.take(part, &mut judged)?;
         }
         plan.judged = match plan.spans {
             Spans::Decoded => {
-                let asks = request.query.asks_of_request();
+                let asks = query.asks_of_request();
                 asks.then(|| plan.matcher.clone())
             }
             _ if judged.is_empty() => None,

@@ -10,6 +10,7 @@ use longpole_proto::{Trace, TraceId};
 use super::blooms::Blooms;
 use super::page::Candidate;
 use super::plan::{AskedOf, OfItems};
+use super::sink::Sink;
 use super::{BlockRef, Search};
 use crate::StorageError;
 use crate::sled::block::{Block, Damage, Value};
@@ -26,7 +27,7 @@ const N_WANTED_MANY: usize = 32;
 /// The spans of traces, or nothing of those that do not match.
 type Decoded = HashMap<TraceId, Option<Vec<u8>>>;
 
-impl Search<'_> {
+impl<S: Sink> Search<'_, S> {
     /// Takes in those of the traces in memory that match.
     ///
     /// # Errors
@@ -91,9 +92,9 @@ impl Search<'_> {
 
     /// Whether it still matters that a candidate matches; if not, that is noted.
     fn wants(&mut self, candidate: &Candidate) -> bool {
-        let wants = self.page.wants(candidate.position);
+        let wants = self.sink.wants(candidate.position);
         if !wants {
-            self.page.leave_out();
+            self.sink.leave_out();
         }
         wants
     }
@@ -206,7 +207,7 @@ impl Search<'_> {
         match trace {
             None => self.unseen.n_unreadable += 1,
             Some(trace) if matcher.is_match_unanalysed(&trace) => {
-                self.page.add(candidate.position, &candidate.entry);
+                self.add(candidate.position, &candidate.entry);
             }
             Some(_) => {}
         }
