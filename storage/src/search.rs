@@ -121,7 +121,7 @@ impl Matched {
 pub struct Scanned {
     /// How many partitions had a block in which something could match.
     pub partitions: u64,
-    /// Of how many blocks the summaries were read.
+    /// Of how many blocks the summaries were read, or remembered.
     pub blocks_read: u64,
     /// How many blocks were left out: by what is known of them, or because the page was full of
     /// requests that come before all of theirs.

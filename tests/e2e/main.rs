@@ -9,6 +9,7 @@ mod corpus;
 mod critical_path;
 mod demo;
 mod exporters;
+mod heat_map;
 mod hostile;
 mod ingest;
 mod jaeger;

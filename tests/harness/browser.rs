@@ -174,6 +174,26 @@ impl Browser {
         .await;
     }
 
+    /// Drags with the mouse through these places of the page; the button is let go at the last, if it is to.
+    ///
+    /// # Panics
+    /// When the browser does not.
+    pub async fn drag(&self, places: &[(f64, f64)], lets_go: bool) {
+        let last = places.last().copied();
+        let moved = places.iter().map(|&place| ("mouseMoved", place));
+        let pressed = places.first().map(|&place| ("mousePressed", place));
+        let released = last
+            .filter(|_| lets_go)
+            .map(|place| ("mouseReleased", place));
+        for (kind, (x, y)) in pressed.into_iter().chain(moved).chain(released) {
+            let buttons = i32::from(kind != "mouseReleased");
+            let event = json!({
+                "type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1
+            });
+            self.devtools("Input.dispatchMouseEvent", event).await;
+        }
+    }
+
     /// Presses a key and lets it go, named as in [`KeyboardEvent.key`].
     ///
     /// [`KeyboardEvent.key`]: https://www.w3.org/TR/uievents-key/

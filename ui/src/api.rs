@@ -6,6 +6,7 @@ pub(crate) mod columns;
 pub(crate) mod keep;
 pub(crate) mod names;
 pub(crate) mod openapi;
+pub(crate) mod overview;
 pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod suggest;

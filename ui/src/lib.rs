@@ -12,6 +12,7 @@ mod error;
 mod extract;
 mod format;
 mod jaeger;
+mod heat_map;
 mod links;
 mod pages;
 mod palette;
@@ -94,6 +95,10 @@ pub fn router(state: UiState) -> Router {
         .route(&urls.route(route::STATUS), get(pages::status::page))
         .route(&urls.route(route::ASSET), get(asset))
         .route(&urls.route(route::API_SEARCH), get(api::search::search))
+        .route(
+            &urls.route(route::API_OVERVIEW),
+            get(api::overview::overview),
+        )
         .route(
             &urls.route(route::API_TRACE),
             get(api::trace::trace).delete(api::keep::delete),

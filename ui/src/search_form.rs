@@ -201,6 +201,60 @@ impl SearchForm {
         }
     }
 
+    /// This form without what the heat map selects.
+    #[must_use]
+    pub(crate) fn unselected(&self) -> Self {
+        Self {
+            min: String::new(),
+            max: String::new(),
+            from: String::new(),
+            to: String::new(),
+            ..self.first_page()
+        }
+    }
+
+    /// Whether anything is selected on the heat map.
+    pub(crate) fn is_selected(&self) -> bool {
+        *self
+            != Self {
+                after: self.after.clone(),
+                ..self.unselected()
+            }
+    }
+
+    /// Whether it asks for the last hour, or another time up to now.
+    pub(crate) fn has_last(&self) -> bool {
+        !matches!(self.last.as_str(), "" | "all")
+    }
+
+    /// This form for requests that began in a range, its end not included.
+    #[must_use]
+    pub(crate) fn began(&self, (from, to): (Option<UnixNanos>, Option<UnixNanos>)) -> Self {
+        Self {
+            from: from.map(time::write).unwrap_or_default(),
+            to: to.map(time::write).unwrap_or_default(),
+            ..self.first_page()
+        }
+    }
+
+    /// This form for requests that took so long, in nanoseconds, both ends included.
+    #[must_use]
+    pub(crate) fn took(&self, (least, most): (Option<u64>, Option<u64>)) -> Self {
+        Self {
+            min: least.map(duration::write).unwrap_or_default(),
+            max: most.map(duration::write).unwrap_or_default(),
+            ..self.first_page()
+        }
+    }
+
+    /// The least and the most that requests took, where that is told.
+    pub(crate) fn durations(&self) -> (Option<u64>, Option<u64>) {
+        (
+            duration::parse(self.min.trim()),
+            duration::parse(self.max.trim()),
+        )
+    }
+
     /// Whether anything narrows the search.
     pub(crate) fn is_narrow(&self) -> bool {
         let narrowing = [
@@ -216,7 +270,7 @@ impl SearchForm {
         ];
         narrowing.iter().any(|value| !value.is_empty())
             || !matches!(self.status.as_str(), "" | "any")
-            || !matches!(self.last.as_str(), "" | "all")
+            || self.has_last()
     }
 
     /// What must be called as was said.

@@ -17,8 +17,9 @@ use longpole_proto::{SpanKind, Trace, TraceId, UnixNanos};
 use longpole_storage::{
     Cancel, Completion, Concern, Damage, DiskStatus, Health, Matched, MemoryStatus, Operation,
     Order, Overview, OverviewBuilder, OverviewRequest, PartitionState, PartitionStatus,
-    RecoveryStatus, Removal, RemovalReason, RemovedStatus, Scanned, SearchRequest, SearchResult,
-    SetAside, Stats, StorageError, Store, StoreStatus, StoredTrace, TraceVersion, Unseen,
+    RecoveryStatus, Removal, RemovalReason, RemovedStatus, Scanned, SearchLimit, SearchRequest,
+    SearchResult, SetAside, Stats, Stopped, StorageError, Store, StoreStatus, StoredTrace,
+    TraceVersion, Unseen,
 };
 use scraper::{Html, Selector};
 use tokio::sync::{Mutex, mpsc};
@@ -259,14 +260,22 @@ impl Store for FakeStore {
             }
         }
         let overview = builder.finish();
-        let complete = self.unseen == Unseen::default();
+        let mut unseen = self.unseen;
+        if self.is_slow {
+            let stopped = request.within.map(|within| Stopped {
+                limit: SearchLimit::Time(within),
+                seen_beyond: None,
+            });
+            unseen.stopped = unseen.stopped.or(stopped);
+        }
+        let complete = unseen == Unseen::default();
         Ok(Overview {
             matched: match overview.matched {
                 Matched::Exactly(n) if !complete => Matched::AtLeast(n),
-                matched => matched,
+                all => all,
             },
             complete,
-            unseen: self.unseen,
+            unseen,
             ..overview
         })
     }

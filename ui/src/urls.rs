@@ -30,6 +30,7 @@ pub(crate) mod route {
     pub(crate) const LOGOUT: &str = "/logout";
     pub(crate) const ASSET: &str = "/assets/{version}/{name}";
     pub(crate) const API_SEARCH: &str = "/api/v1/search";
+    pub(crate) const API_OVERVIEW: &str = "/api/v1/overview";
     pub(crate) const API_TRACE: &str = "/api/v1/traces/{trace_id}";
     pub(crate) const API_PIN: &str = "/api/v1/traces/{trace_id}/pin";
     pub(crate) const API_PINS: &str = "/api/v1/pins";
@@ -264,6 +265,11 @@ impl Urls {
     /// The search as JSON.
     pub(crate) fn api_search(&self, form: &SearchForm) -> String {
         with_query(self.route(route::API_SEARCH), &form.pairs())
+    }
+
+    /// The heat map as JSON.
+    pub(crate) fn api_overview(&self, form: &SearchForm) -> String {
+        with_query(self.route(route::API_OVERVIEW), &form.pairs())
     }
 
     /// A trace as OTLP JSON.

@@ -62,6 +62,22 @@ pub(super) fn ask(config: &StoreConfig, row: &Row, n_warm: usize) {
                 }));
             }
         }
+        Ask::Overview(request) => {
+            for _ in 0..=n_warm {
+                took.push(timed(|| {
+                    let overview = store.overview(request).expect("the store looks");
+                    let of = overview.scanned;
+                    said = format!(
+                        "{:?} in {} cells; read {} blocks, skipped {}; complete: {}",
+                        overview.matched,
+                        overview.cells.len(),
+                        of.blocks_read,
+                        of.blocks_skipped,
+                        overview.complete
+                    );
+                }));
+            }
+        }
     }
     let mut out = std::io::stdout();
     let numbers = took.iter().flat_map(|took| [took.wall, took.cpu]);
@@ -111,7 +127,7 @@ pub(super) fn measure(args: &Args, config: &StoreConfig, filled: &Filled) {
             (took, found) = in_a_process(args, config, number, &mut opened);
             let n_cold = match &row.ask {
                 Ask::Traces(trace_ids) => trace_ids.len(),
-                Ask::Search(_) => 1,
+                Ask::Search(_) | Ask::Overview(_) => 1,
             };
             warm.extend(took.split_off(n_cold));
             cold.extend(took);

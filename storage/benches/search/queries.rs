@@ -2,7 +2,7 @@
 
 use longpole_analysis::query::{Field, Op, Query, Relation, RequestField, Scope, SpanField};
 use longpole_proto::{TraceId, UnixNanos};
-use longpole_storage::{Order, SearchRequest};
+use longpole_storage::{Order, OverviewRequest, SearchRequest};
 use std::time::Duration;
 
 use crate::fill::Filled;
@@ -19,6 +19,7 @@ pub(super) enum Ask {
     /// These traces, one after the other.
     Traces(Vec<TraceId>),
     Search(Box<SearchRequest>),
+    Overview(Box<OverviewRequest>),
 }
 
 /// All rows.
@@ -114,5 +115,36 @@ pub(super) fn all(filled: &Filled) -> Vec<Row> {
         name,
         ask: Ask::Search(Box::new(request)),
     });
-    std::iter::once(traces).chain(searches).collect()
+    std::iter::once(traces)
+        .chain(searches)
+        .chain(overviews(filled))
+        .collect()
+}
+
+/// Overviews as the search page asks for them, with all else they can have.
+fn overviews(filled: &Filled) -> impl Iterator<Item = Row> + use<> {
+    let text = |field: SpanField, text: &str| Query::compare(field, Op::Eq, text);
+    let service = || text(SpanField::Service, "payments");
+    let overview = |query, hours: Option<u64>| OverviewRequest {
+        query,
+        from: hours.map(|hours| {
+            let nanos = hours * 3_600_000_000_000;
+            UnixNanos(filled.end_nanos.saturating_sub(nanos))
+        }),
+        n_columns: 61,
+        n_hops: 20,
+        n_sample: 200,
+        ..OverviewRequest::default()
+    };
+    let of_payments = Query::And(vec![service(), text(SpanField::Name, "POST")]);
+    let overviews = [
+        ("overview of all", overview(Query::default(), None)),
+        ("overview of a service", overview(service(), None)),
+        ("overview of an operation", overview(of_payments, None)),
+        ("overview of an hour", overview(Query::default(), Some(1))),
+    ];
+    overviews.into_iter().map(|(name, request)| Row {
+        name,
+        ask: Ask::Overview(Box::new(request)),
+    })
 }

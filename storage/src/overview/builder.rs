@@ -53,12 +53,8 @@ impl OverviewBuilder {
         }
     }
 
-    /// Whether slowest hops are asked for.
-    pub fn wants_hops(&self) -> bool {
-        self.hops.is_some()
-    }
-
-    /// Takes a request in, which began and took so long. `hop` is the service and name of its slowest one.
+    /// Takes a request in, which began and took so long. `hop` is the service and
+    /// name of its slowest one, unless [`Self::add_hop`] gets it.
     pub fn add(
         &mut self,
         trace_id: TraceId,
@@ -73,10 +69,17 @@ impl OverviewBuilder {
             grid.add(start, duration_nanos, has_errors);
         }
         self.durations.add(duration_nanos);
-        if let (Some(hops), Some((service, name))) = (&mut self.hops, hop) {
-            hops.add(service, name);
+        if let Some((service, name)) = hop {
+            self.add_hop(service, name, 1);
         }
         self.sample.add(trace_id);
+    }
+
+    /// Counts so many requests' slowest hop, for engines that add them without.
+    pub fn add_hop(&mut self, service: &str, name: &str, n: u64) {
+        if let Some(hops) = &mut self.hops {
+            hops.add(service, name, n);
+        }
     }
 
     /// The overview, of all that matches.
@@ -166,10 +169,10 @@ struct Hops {
 }
 
 impl Hops {
-    fn add(&mut self, service: &str, name: &str) {
+    fn add(&mut self, service: &str, name: &str, n: u64) {
         let known = self.counts.get_mut(service);
         if let Some(count) = known.and_then(|names| names.get_mut(name)) {
-            *count += 1;
+            *count += n;
             return;
         }
         let n_bytes = self.n_bytes + service.len() + name.len();
@@ -180,7 +183,7 @@ impl Hops {
         self.n += 1;
         self.n_bytes = n_bytes;
         let names = self.counts.entry(service.to_owned()).or_default();
-        names.insert(name.to_owned(), 1);
+        names.insert(name.to_owned(), n);
     }
 
     fn most_frequent(self, n_hops: usize) -> Vec<(Operation, u64)> {

@@ -20,6 +20,7 @@ use super::history::History;
 use super::io_error;
 use super::live::{Live, LiveTrace, Take};
 use super::marks::Marks;
+use super::overview::Remembered;
 use super::partition::Pool;
 use super::received::{Chunk, Received};
 use super::reopen::Alarm;
@@ -54,6 +55,8 @@ pub(super) struct Core {
     /// Held while traces are sealed, and while the active partition is exchanged.
     pub(super) turn: Mutex<Turn>,
     pub(super) entries: Mutex<Entries>,
+    /// What overviews remember of blocks.
+    pub(super) remembered: Remembered,
     /// Why nothing is taken any more.
     failed: Mutex<Option<String>>,
     /// Whether someone makes room in memory.
@@ -170,6 +173,7 @@ impl Core {
             marks: Mutex::new(marks),
             turn: Mutex::default(),
             entries: Mutex::default(),
+            remembered: Remembered::default(),
             failed: Mutex::default(),
             is_sealing: AtomicBool::new(false),
             free: Free::default(),

@@ -163,15 +163,29 @@ pub(super) fn summary(entry: &[u8]) -> Result<TraceSummary, StorageError> {
     postcard::from_bytes(behind).map_err(|_| damaged())
 }
 
-/// Reads the service and name of an entry's slowest hop, and keeps nothing else: a walk over all entries
-/// takes half as long so.
-pub(super) fn hop(entry: &[u8]) -> Result<(&str, &str), StorageError> {
-    let (_, behind) = head(entry)?;
+/// What of an entry is counted.
+pub(super) struct Parts<'a> {
+    pub(super) head: Head,
+    /// The labels as they are stored; [`take_labels`] reads them.
+    pub(super) labels: &'a [u8],
+    /// The slowest hop's service and name.
+    pub(super) hop: (&'a str, &'a str),
+}
+
+/// Reads of an entry what is counted, and keeps nothing else: a walk over all entries takes half as long
+/// so.
+pub(super) fn parts(entry: &[u8]) -> Result<Parts<'_>, StorageError> {
+    let (head, behind_head) = head(entry)?;
     let (_, behind): (PassedLabels<'_>, _) =
-        postcard::take_from_bytes(behind).map_err(|_| damaged())?;
+        postcard::take_from_bytes(behind_head).map_err(|_| damaged())?;
+    let labels = &behind_head[..behind_head.len() - behind.len()];
     let (summary, _): (ToHop<'_>, _) = postcard::take_from_bytes(behind).map_err(|_| damaged())?;
     let (.., service, name) = summary;
-    Ok((service, name))
+    Ok(Parts {
+        head,
+        labels,
+        hop: (service, name),
+    })
 }
 
 /// [`Labels`], of which nothing is kept.
@@ -366,8 +380,11 @@ mod tests {
             let entry = encode(&trace);
             let expected = longpole_analysis::Analysis::of(&trace).summary(&trace);
             let hop_of = &expected.slowest_hop;
-            let hop = hop(&entry).expect("intact");
-            prop_assert_eq!(hop, (&*hop_of.service, &*hop_of.name));
+            let parts = parts(&entry).expect("intact");
+            prop_assert_eq!(parts.hop, (&*hop_of.service, &*hop_of.name));
+            let (labels, behind) = take_labels(parts.labels).expect("intact");
+            prop_assert!(behind.is_empty());
+            prop_assert_eq!(labels, super::labels(&trace));
             prop_assert_eq!(summary(&entry).expect("intact"), expected);
             for (span_idx, span) in trace.spans().iter().enumerate() {
                 prop_assert_eq!(has(&entry, Some(trace.service(span_idx)), Some(&span.name)), Some(true));

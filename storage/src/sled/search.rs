@@ -211,6 +211,14 @@ impl<'a, S: Sink> Search<'a, S> {
 
     fn look_into(&mut self, of: &BlockRef<'_>) -> Result<(), StorageError> {
         let number = of.partition.number();
+        let snapshot = self.snapshot;
+        if self
+            .sink
+            .recall(&self.plan, snapshot, of.partition, of.block)
+        {
+            self.scanned.blocks_read += 1;
+            return Ok(());
+        }
         // Traces with earlier fragments may have there what this block lacks.
         let may_whole_match = !self.plan.asks_blooms || self.bloom_passes(of)?;
         if !may_whole_match && of.view.zone.late.is_empty() {
@@ -221,7 +229,7 @@ impl<'a, S: Sink> Search<'a, S> {
             return Ok(());
         };
         self.scanned.blocks_read += 1;
-        let snapshot = self.snapshot;
+        self.sink.see(&rows, of.partition, of.block);
         let mut open = Vec::new();
         for row in rows.iter() {
             let trace_id = row.trace_id;

@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) search_time_max: Duration,
     /// How many bytes of spans a search may decode.
     pub(crate) search_bytes_max: u64,
+    /// How much memory overviews may keep of blocks they read, in bytes.
+    pub(crate) overview_bytes_max: u64,
     /// How long after a failure the store is opened anew at the earliest; twice as long after each
     /// attempt that failed.
     pub(crate) reopen_pause: Duration,
@@ -82,6 +84,7 @@ impl Settings {
             room_interval: Duration::from_millis(100),
             search_time_max: Duration::from_secs(10),
             search_bytes_max: 2 << 30,
+            overview_bytes_max: config.memory_limit_bytes / 16,
             reopen_pause: Duration::from_secs(1),
             clock: Arc::new(SystemClock {
                 start: Instant::now(),

@@ -14,11 +14,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use longpole_analysis::TraceSummary;
 use longpole_analysis::query::Query;
-use longpole_storage::{Cancel, SearchRequest, SearchResult};
+use longpole_storage::{Cancel, Overview, SearchRequest, SearchResult};
 
 use crate::error::{BadParameter, UiError};
 use crate::extract::Pairs;
 use crate::format::{Count, utc};
+use crate::heat_map::{Asked, HeatMap};
 use crate::pages::open;
 use crate::search_form::{HOP, LASTS, LIMITS, SORTS, STATUSES, SearchForm, hop};
 use crate::site::{Frame, Site, html};
@@ -56,6 +57,7 @@ struct SearchPage<'a> {
     clear_href: Option<String>,
     /// Where all are counted, when they are not.
     count_href: Option<String>,
+    heat_map: Option<HeatMap>,
     rows: Vec<RequestView>,
     next: Option<String>,
     first: Option<String>,
@@ -125,11 +127,9 @@ pub(crate) async fn page(
                 Ok((StatusCode::BAD_REQUEST, html(page)).into_response())
             }
             Some(mut request) => {
-                request.count_within = (!request.count).then_some(COUNT_WITHIN);
-                request.count = true;
                 request.cancel = cancel;
-                let result = match site.state.store.search(&request).map_err(UiError::from) {
-                    Ok(result) => result,
+                let (overview, result) = match ask(site, &form, &mut request) {
+                    Ok(answers) => answers,
                     Err(UiError::Parameters(bad)) => {
                         let page = found(site, &form, &bad, None)?;
                         return Ok((StatusCode::BAD_REQUEST, html(page)).into_response());
@@ -139,30 +139,61 @@ pub(crate) async fn page(
                 if result.requests.is_empty() && site.state.store.stats()?.n_spans == 0 {
                     return empty(site).map(html);
                 }
-                found(site, &form, &[], Some((&request, &result))).map(html)
+                let heat_map = HeatMap::new(site.urls(), &form, &overview.0, &overview.1);
+                let answers = Answers {
+                    request: &request,
+                    result: &result,
+                    heat_map,
+                };
+                found(site, &form, &[], Some(answers)).map(html)
             }
         }
     })
     .await
 }
 
+/// What the store answered.
+struct Answers<'a> {
+    request: &'a SearchRequest,
+    result: &'a SearchResult,
+    heat_map: Option<HeatMap>,
+}
+
+/// Asks for the map, then for the list; what the map counted need not be counted again.
+fn ask(
+    site: &Site,
+    form: &SearchForm,
+    request: &mut SearchRequest,
+) -> Result<((Asked, Overview), SearchResult), UiError> {
+    let asked = Asked::new(form, request, site.now()).map_err(UiError::Parameters)?;
+    let overview = site.state.store.overview(&asked.request)?;
+    let counted = overview.matched.exactly().filter(|_| asked.is_list);
+    request.count_within = (!request.count).then_some(COUNT_WITHIN);
+    request.count = counted.is_none();
+    let mut result = site.state.store.search(request)?;
+    if counted.is_some() && result.complete {
+        result.matched = overview.matched;
+    }
+    Ok(((asked, overview), result))
+}
+
 fn found(
     site: &Site,
     form: &SearchForm,
     bad: &[BadParameter],
-    asked: Option<(&SearchRequest, &SearchResult)>,
+    asked: Option<Answers<'_>>,
 ) -> Result<String, UiError> {
     let urls = site.urls();
     let now = site.now();
-    let result = asked.map(|(_, result)| result);
+    let result = asked.as_ref().map(|asked| asked.result);
     let requests = result
         .map(|result| result.requests.as_slice())
         .unwrap_or_default();
-    let (heading, unseen) = match asked {
+    let (heading, unseen) = match &asked {
         None => ("This search is not understood".to_owned(), Vec::new()),
-        Some((request, result)) => (
-            search_report::heading(request, result),
-            search_report::unseen(request, result),
+        Some(asked) => (
+            search_report::heading(asked.request, asked.result),
+            search_report::unseen(asked.request, asked.result),
         ),
     };
     let page = SearchPage {
@@ -200,6 +231,7 @@ fn found(
                 form.count.is_empty() && result.complete && !is_known
             })
             .map(|_| urls.search_for(&form.counted())),
+        heat_map: asked.and_then(|asked| asked.heat_map),
         rows: row::rows(urls, requests, now),
         next: result
             .and_then(|result| result.next.as_ref())

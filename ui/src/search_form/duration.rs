@@ -29,9 +29,49 @@ pub(super) fn parse(text: &str) -> Option<u64> {
     nanos.checked_add(u64::try_from(part).ok()?)
 }
 
+/// A duration as text that is read as exactly this: `200ms`, `1.999999s`.
+pub(super) fn write(nanos: u64) -> String {
+    let units = [
+        (1_000_000_000, "s", 9),
+        (1_000_000, "ms", 6),
+        (1_000, "us", 3),
+    ];
+    let unit = units.into_iter().find(|(unit, ..)| nanos >= *unit);
+    let Some((unit, name, n_digits)) = unit else {
+        return format!("{nanos}ns");
+    };
+    let text = format!("{}.{:0n_digits$}", nanos / unit, nanos % unit);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text}{name}")
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_exactly(nanos in prop_oneof![any::<u64>(), 0..10_000_000_000_u64]) {
+            prop_assert_eq!(parse(&write(nanos)), Some(nanos));
+        }
+    }
+
+    #[test]
+    fn written_durations_are_short() {
+        let cases = [
+            (0, "0ns"),
+            (999, "999ns"),
+            (100_000_000, "100ms"),
+            (199_999_999, "199.999999ms"),
+            (20_000_000_000, "20s"),
+            (1_500, "1.5us"),
+        ];
+        for (nanos, text) in cases {
+            assert_eq!(write(nanos), text);
+        }
+    }
 
     #[test]
     fn numbers_with_units_are_durations() {

@@ -34,9 +34,48 @@ pub(super) fn parse(text: &str) -> Option<UnixNanos> {
     u64::try_from(timestamp.as_nanosecond()).ok().map(UnixNanos)
 }
 
+/// A point in time as text that is read as exactly this: `2026-11-22T01:37`, `2026-11-22T01:37:05.25`.
+pub(super) fn write(time: UnixNanos) -> String {
+    const MINUTE: u64 = 60_000_000_000;
+    let format = if time.0.is_multiple_of(MINUTE) {
+        "%Y-%m-%dT%H:%M"
+    } else {
+        "%Y-%m-%dT%H:%M:%S%.f"
+    };
+    let timestamp =
+        Timestamp::from_nanosecond(i128::from(time.0)).expect("2554 is before the year 9999");
+    let zoned = timestamp.to_zoned(TimeZone::UTC);
+    zoned.strftime(format).to_string()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_exactly(nanos in any::<u64>()) {
+            let minute = nanos - nanos % 60_000_000_000;
+            for time in [nanos, minute].map(UnixNanos) {
+                prop_assert_eq!(parse(&write(time)), Some(time));
+            }
+        }
+    }
+
+    #[test]
+    fn written_times_are_short() {
+        let cases = [
+            (1_795_311_420_000_000_000, "2026-11-22T01:37"),
+            (1_795_311_425_000_000_000, "2026-11-22T01:37:05"),
+            (1_795_311_425_250_000_000, "2026-11-22T01:37:05.25"),
+            (0, "1970-01-01T00:00"),
+        ];
+        for (nanos, text) in cases {
+            assert_eq!(write(UnixNanos(nanos)), text);
+        }
+    }
 
     #[test]
     fn times_are_read_in_the_zone_they_name_else_utc() {

@@ -246,6 +246,26 @@ impl Plan {
         self.matcher.necessary().may_hold(known)
     }
 
+    /// Whether heads and labels decide, without summaries.
+    pub(in crate::sled) fn is_of_labels(&self) -> bool {
+        self.judged.is_none() && !matches!(self.spans, Spans::Decoded)
+    }
+
+    /// Whether a span has the names that are asked for; `None` when the trace must be decoded to know.
+    /// Where labels decide, so does this with [`Self::is_in_ranges`].
+    ///
+    /// # Errors
+    /// When the labels are damaged.
+    pub(in crate::sled) fn has_labels(&self, labels: &[u8]) -> Result<Option<bool>, StorageError> {
+        let Spans::Named { service, name } = &self.spans else {
+            return Ok(matches!(self.spans, Spans::Any).then_some(true));
+        };
+        Ok(entry::take_labels(labels)?.0.has(&Names {
+            service: service.as_deref(),
+            name: name.as_deref(),
+        }))
+    }
+
     /// What an entry says of its trace.
     ///
     /// # Errors
@@ -257,11 +277,7 @@ impl Plan {
             return Ok(Verdict::No);
         }
         let has_spans = match &self.spans {
-            Spans::Any => Some(true),
-            Spans::Named { service, name } => entry::take_labels(behind)?.0.has(&Names {
-                service: service.as_deref(),
-                name: name.as_deref(),
-            }),
+            Spans::Any | Spans::Named { .. } => self.has_labels(behind)?,
             Spans::Decoded => {
                 let labels = entry::take_labels(behind)?.0;
                 let of_entry = OfEntry { head, labels };
@@ -287,7 +303,8 @@ impl Plan {
         })
     }
 
-    fn is_in_ranges(&self, numbers: &Numbers) -> bool {
+    /// Whether a request began and is as asked for, as far as its numbers tell.
+    pub(in crate::sled) fn is_in_ranges(&self, numbers: &Numbers) -> bool {
         let (from, to) = self.starts;
         numbers.start >= from
             && to.is_none_or(|to| numbers.start < to)

@@ -1,6 +1,9 @@
 //! What a walk over all that may match is for.
 
+use super::plan::Plan;
 use crate::sled::cursor::Position;
+use crate::sled::entries::Snapshot;
+use crate::sled::partition::{Partition, Rows};
 use crate::{Order, StorageError};
 
 /// Takes in what matches. What is not said otherwise is how one does that wants all of it.
@@ -46,4 +49,12 @@ pub(in crate::sled) trait Sink {
 
     /// From now on wants only what it has a place for.
     fn stop_counting(&mut self) {}
+
+    /// Takes in what of a block matches, if it is known without its rows; says whether it was.
+    fn recall(&mut self, _: &Plan, _: &Snapshot, _partition: &Partition, _block: u32) -> bool {
+        false
+    }
+
+    /// Sees the rows of a block that are about to be looked at.
+    fn see(&mut self, _: &Rows, _partition: &Partition, _block: u32) {}
 }

@@ -70,7 +70,7 @@ fn requests() -> Vec<SearchRequest> {
 }
 
 /// Removes the oldest partition, if it is closed, as retention does.
-fn remove_oldest(engine: &Engine) {
+pub(super) fn remove_oldest(engine: &Engine) {
     let view = engine.core.state.lock().view.clone();
     let oldest = view
         .partitions()

@@ -1,9 +1,11 @@
 //! What an overview looks at, and that it says what it did not see.
 
 use longpole_analysis::query::{Op, Query, RequestField, SpanField};
+use proptest::prelude::*;
 
+use super::counting::remove_oldest;
 use super::*;
-use crate::{Cancel, Matched, OverviewRequest, SearchLimit, Unseen};
+use crate::{Cancel, Matched, Overview, OverviewRequest, Scanned, SearchLimit, Unseen};
 
 fn append(store: &SledStore, trace: u8, service: &str) {
     let trace_id = TraceId::new([trace; 16]).expect("not zero");
@@ -150,4 +152,110 @@ fn a_late_span_replaces_what_was_counted() {
         assert_eq!(p99, 1_000_000_000, "in memory and sealed");
         seal_all(&engine);
     }
+}
+
+/// Events of a store, and what is asked in between.
+#[derive(Debug, Clone)]
+enum Event {
+    Append {
+        trace: u8,
+        span: u64,
+        service: u8,
+        ms: u64,
+    },
+    Seal,
+    Close,
+    RemoveOldest,
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => (1..9_u8, 1..4_u64, 0..3_u8, 1..9_u64)
+            .prop_map(|(trace, span, service, ms)| Event::Append { trace, span, service, ms }),
+        5 => Just(Event::Seal),
+        2 => Just(Event::Close),
+        1 => Just(Event::RemoveOldest),
+    ]
+}
+
+fn requests() -> Vec<OverviewRequest> {
+    let service = |n: u8| Query::compare(SpanField::Service, Op::Eq, format!("{n}").as_str());
+    let name = |n: u8| Query::compare(SpanField::Name, Op::Eq, format!("{n}").as_str());
+    let took = |op, ms| Query::compare(RequestField::Duration, op, Duration::from_millis(ms));
+    let queries = [
+        Query::default(),
+        service(1),
+        Query::And(vec![service(1), name(2)]),
+        Query::And(vec![service(0), service(2)]),
+        took(Op::Le, 4),
+        Query::compare(RequestField::Errors, Op::Ge, 1),
+        Query::compare(RequestField::RootName, Op::Eq, "1"),
+    ];
+    let mut requests: Vec<_> = queries.map(overview_of).into();
+    requests.push(OverviewRequest {
+        from: Some(UnixNanos(2_000_000)),
+        to: Some(UnixNanos(5_000_000)),
+        ..overview_of(Query::default())
+    });
+    requests
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_is_remembered_is_what_is_read(
+        events in prop::collection::vec(any_event(), 1..40),
+        overview_bytes_max in prop::sample::select(vec![0_u64, 700, 2_000, 1 << 20]),
+    ) {
+        let dir = TempDir::new().expect("a directory");
+        let (store, _) = at_rest_with(dir.path(), &FaultyDisk::new(), |settings| {
+            settings.overview_bytes_max = overview_bytes_max;
+        });
+        let engine = store.engine().expect("open");
+        for event in events {
+            match event {
+                Event::Append { trace, span, service, ms } => {
+                    let trace_id = TraceId::new([trace; 16]).expect("not zero");
+                    let span = SpanBuilder::new(span, &format!("{span}"))
+                        .service(&format!("{service}"))
+                        .at(ms, 3 * ms);
+                    let span = if ms == 3 { span.error("") } else { span };
+                    let request = request_of(trace_id, [span]);
+                    send(&store, request, now(&store)).expect("acknowledged");
+                }
+                Event::Seal => seal_all(&engine),
+                Event::Close => close_partition(&engine),
+                Event::RemoveOldest => remove_oldest(&engine),
+            }
+            let snapshot = engine.core.snapshot().expect("a moment");
+            for request in requests() {
+                let scanned = Scanned::default();
+                let of = |overview| Overview { scanned, ..overview };
+                let known = engine.core.overview_in(&snapshot, &request);
+                let known = known.expect("the store looks");
+                let n_bytes = engine.core.remembered.n_bytes() as u64;
+                prop_assert!(n_bytes <= overview_bytes_max);
+                engine.core.remembered.forget();
+                let read = engine.core.overview_in(&snapshot, &request);
+                prop_assert_eq!(of(known), of(read.expect("the store looks")), "{:?}", request);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_block_that_is_remembered_is_not_read_again() {
+    let dir = TempDir::new().expect("a directory");
+    let store = nine_blocks(dir.path());
+    let engine = store.engine().expect("open");
+    let request = overview_of(Query::default());
+    let whole = store.overview(&request).expect("the store looks");
+    let view = engine.core.state.lock().view.clone();
+    // What is remembered does not need the disk.
+    view.partitions()[0].partition.damage_tree("summaries");
+    assert_eq!(store.overview(&request).expect("the store looks"), whole);
+    engine.core.remembered.forget();
+    let damaged = store.overview(&request).expect("the store looks");
+    assert_eq!(damaged.matched, Matched::AtLeast(0));
 }

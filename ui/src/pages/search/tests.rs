@@ -102,7 +102,7 @@ async fn the_form_shows_what_was_asked_for() {
         "the service's operations"
     );
     assert_eq!(
-        page.texts(".facts span"),
+        page.texts(".found > .facts span"),
         [
             "last 24 h",
             "without errors",

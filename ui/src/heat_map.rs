@@ -1,0 +1,128 @@
+//! The heat map of a search: when its requests began and how long they took, with links to those of
+//! each cell, and the histogram beside it. Pure: an [`Overview`] and a form become what the template
+//! draws.
+//!
+//! The map is of more than the list, so that one sees what is selected among the rest and can widen it:
+//! of the form without its durations, and where it has
+//! - the last hour (or another): of all of that,
+//! - else a beginning and an end: of three times as long, as much again before and behind,
+//! - else a beginning: of as much again before it, counted to now,
+//! - else: of all times.
+//!
+//! Where nothing of the search began is left away at both sides, save where the last hour is asked for.
+
+mod axis;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::time::Duration;
+
+use longpole_proto::UnixNanos;
+use longpole_storage::{Overview, OverviewRequest, SearchRequest};
+
+use crate::error::BadParameter;
+use crate::search_form::SearchForm;
+
+pub(crate) use self::view::HeatMap;
+
+/// How many columns there are at most: one more than minutes in an hour, of which the first and the
+/// last are begun.
+const COLUMNS_MAX: usize = 61;
+
+/// How many columns there are at least, so that few are not too wide.
+const COLUMNS_MIN: i64 = 24;
+
+/// How long a page waits for its map, unless all are to be counted.
+const WITHIN: Duration = Duration::from_millis(300);
+
+/// What is selected on the map, and what the map is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ranges {
+    /// Between which starts.
+    pub(crate) from: Option<UnixNanos>,
+    /// The end of the starts.
+    pub(crate) to: Option<UnixNanos>,
+}
+
+/// A map that can be asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// What is asked.
+    pub(crate) request: OverviewRequest,
+    /// What the list is of.
+    selected: Ranges,
+    /// Whether the list is of the same.
+    pub(crate) is_list: bool,
+}
+
+impl Asked {
+    /// The map of a form whose list is asked for by `list`.
+    ///
+    /// # Errors
+    /// As the form itself.
+    pub(crate) fn new(
+        form: &SearchForm,
+        list: &SearchRequest,
+        now: UnixNanos,
+    ) -> Result<Self, Vec<BadParameter>> {
+        let wide = form.unselected().request(now)?;
+        let (mut from, mut to) = (wide.from, None);
+        if from.is_none()
+            && let Some(begin) = list.from
+        {
+            let end = list.to.unwrap_or(now);
+            let nanos = end.0.saturating_sub(begin.0);
+            from = Some(UnixNanos(begin.0.saturating_sub(nanos)));
+            to = list
+                .to
+                .and_then(|to| to.0.checked_add(nanos))
+                .map(UnixNanos);
+        }
+        Ok(Self {
+            is_list: wide.query == list.query && (from, to) == (list.from, list.to),
+            selected: Ranges {
+                from: (!form.from.is_empty()).then_some(list.from).flatten(),
+                to: list.to,
+            },
+            request: OverviewRequest {
+                query: wide.query,
+                from,
+                to,
+                n_columns: COLUMNS_MAX,
+                within: (!list.count).then_some(WITHIN),
+                cancel: list.cancel.clone(),
+                ..OverviewRequest::default()
+            },
+        })
+    }
+
+    /// Which columns are shown, counted from the overview's first.
+    fn columns(&self, form: &SearchForm, overview: &Overview) -> Option<(i64, i64)> {
+        let columns = overview.columns?;
+        let step = view::nanos(columns.step);
+        let (mut first, mut last) = (0, i64::from(columns.n) - 1);
+        if !form.has_last() {
+            let of = |time: UnixNanos| {
+                let since = i128::from(time.0) - i128::from(columns.start.0);
+                i64::try_from(since.div_euclid(i128::from(step))).ok()
+            };
+            let filled = overview.cells.iter().map(|cell| i64::from(cell.column));
+            let end = self.selected.to.map(|to| UnixNanos(to.0.saturating_sub(1)));
+            let shown = || {
+                let selected = [self.selected.from, end].into_iter().flatten();
+                filled.clone().chain(selected.filter_map(of))
+            };
+            first = shown().min()?.max(first);
+            last = shown().max()?.min(last);
+        }
+        let missing = (COLUMNS_MIN - (last - first + 1)).max(0);
+        // None begins before there was time.
+        let before = i64::try_from(columns.start.0 / step).unwrap_or(i64::MAX);
+        let before = before.saturating_add(first).min(missing / 2);
+        first -= before;
+        last += missing - before;
+        Some((first, last))
+    }
+}
