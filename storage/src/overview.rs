@@ -28,13 +28,16 @@ pub const HEAT_ROWS: u8 = 59;
 pub struct OverviewRequest {
     /// What must hold on them; the default matches all.
     pub query: Query,
-    /// They began at this time or later; the columns begin there.
+    /// They began at this time or later.
     pub from: Option<UnixNanos>,
-    /// They began before this time; the columns end there.
+    /// They began before this time.
     pub to: Option<UnixNanos>,
     /// How many columns of time there may be, taken as 4 when it is less and as 240 when it is more; 0
     /// for no cells.
     pub n_columns: usize,
+    /// Whether the columns begin at `from` and end at `to`, where those are given, instead of where the
+    /// first and the last match are.
+    pub is_whole_range: bool,
     /// How many of the slowest hops to name, the most frequent first; 0 for none.
     pub n_hops: usize,
     /// How many trace IDs to draw, at most [`SAMPLE_MAX`].

@@ -188,14 +188,6 @@ async fn the_map_fits_every_width_and_axe_has_nothing_against_it() {
                     found.join("\n")
                 );
             }
-            if let Some(folder) = std::env::var_os("PICTURES") {
-                let file = format!("{medium:?}-{width}.png");
-                std::fs::write(
-                    std::path::Path::new(&folder).join(file),
-                    browser.screenshot().await,
-                )
-                .expect("written");
-            }
         }
     }
 }

@@ -9,7 +9,7 @@
 //! - else a beginning: of as much again before it, counted to now,
 //! - else: of all times.
 //!
-//! Where nothing of the search began is left away at both sides, save where the last hour is asked for.
+//! Its columns are the last hour's, or go from the first to the last request that there is in its range.
 
 mod axis;
 mod rows;
@@ -20,7 +20,7 @@ mod view;
 use std::time::Duration;
 
 use longpole_proto::UnixNanos;
-use longpole_storage::{Overview, OverviewRequest, SearchRequest};
+use longpole_storage::{Columns, OverviewRequest, SearchRequest};
 
 use crate::error::BadParameter;
 use crate::search_form::SearchForm;
@@ -29,7 +29,7 @@ pub(crate) use self::view::HeatMap;
 
 /// How many columns there are at most: one more than minutes in an hour, of which the first and the
 /// last are begun.
-const COLUMNS_MAX: usize = 61;
+const COLUMNS_MAX: u16 = 61;
 
 /// How many columns there are at least, so that few are not too wide.
 const COLUMNS_MIN: i64 = 24;
@@ -90,7 +90,8 @@ impl Asked {
                 query: wide.query,
                 from,
                 to,
-                n_columns: COLUMNS_MAX,
+                n_columns: COLUMNS_MAX.into(),
+                is_whole_range: form.has_last(),
                 within: (!list.count).then_some(WITHIN),
                 cancel: list.cancel.clone(),
                 ..OverviewRequest::default()
@@ -98,31 +99,29 @@ impl Asked {
         })
     }
 
-    /// Which columns are shown, counted from the overview's first.
-    fn columns(&self, form: &SearchForm, overview: &Overview) -> Option<(i64, i64)> {
-        let columns = overview.columns?;
+    /// Which columns are shown, counted from the overview's first: its own, those with the ends of the
+    /// selection when there is room for them, and some around few.
+    fn columns(&self, columns: &Columns) -> (i64, i64) {
         let step = view::nanos(columns.step);
         let (mut first, mut last) = (0, i64::from(columns.n) - 1);
-        if !form.has_last() {
-            let of = |time: UnixNanos| {
-                let since = i128::from(time.0) - i128::from(columns.start.0);
-                i64::try_from(since.div_euclid(i128::from(step))).ok()
-            };
-            let filled = overview.cells.iter().map(|cell| i64::from(cell.column));
-            let end = self.selected.to.map(|to| UnixNanos(to.0.saturating_sub(1)));
-            let shown = || {
-                let selected = [self.selected.from, end].into_iter().flatten();
-                filled.clone().chain(selected.filter_map(of))
-            };
-            first = shown().min()?.max(first);
-            last = shown().max()?.min(last);
+        let column_of = |time: UnixNanos| {
+            let since = i128::from(time.0) - i128::from(columns.start.0);
+            i64::try_from(since.div_euclid(i128::from(step))).ok()
+        };
+        let end = self.selected.to.map(|to| UnixNanos(to.0.saturating_sub(1)));
+        for time in [self.selected.from, end].into_iter().flatten() {
+            if let Some(column) = column_of(time)
+                && last.max(column) - first.min(column) < i64::from(COLUMNS_MAX)
+            {
+                (first, last) = (first.min(column), last.max(column));
+            }
         }
         let missing = (COLUMNS_MIN - (last - first + 1)).max(0);
         // None begins before there was time.
         let before = i64::try_from(columns.start.0 / step).unwrap_or(i64::MAX);
-        let before = before.saturating_add(first).min(missing / 2);
+        let before = before.saturating_add(first).max(0).min(missing / 2);
         first -= before;
         last += missing - before;
-        Some((first, last))
+        (first, last)
     }
 }

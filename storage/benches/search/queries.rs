@@ -136,7 +136,7 @@ fn overviews(filled: &Filled) -> impl Iterator<Item = Row> + use<> {
         n_sample: 200,
         ..OverviewRequest::default()
     };
-    let of_payments = Query::And(vec![service(), text(SpanField::Name, "POST")]);
+    let of_payments = Query::And(vec![service(), text(SpanField::Name, "POST /api/orders")]);
     let overviews = [
         ("overview of all", overview(Query::default(), None)),
         ("overview of a service", overview(service(), None)),

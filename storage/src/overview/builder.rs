@@ -31,12 +31,10 @@ impl OverviewBuilder {
     /// An overview of nothing yet.
     pub fn new(request: &OverviewRequest) -> Self {
         let mut grid = Grid::new(request.n_columns);
-        if let Some(grid) = &mut grid {
-            for end in [
-                request.from,
-                request.to.map(|to| UnixNanos(to.0.saturating_sub(1))),
-            ] {
-                end.map(|time| grid.include(time));
+        if let Some(grid) = grid.as_mut().filter(|_| request.is_whole_range) {
+            let last = request.to.map(|to| UnixNanos(to.0.saturating_sub(1)));
+            for end in [request.from, last].into_iter().flatten() {
+                grid.include(end);
             }
         }
         Self {

@@ -79,17 +79,24 @@ fn nothing_has_no_columns_and_no_percentiles() {
 }
 
 #[test]
-fn the_range_asked_for_is_covered() {
+fn a_whole_range_is_covered() {
     const S: u64 = 1_000_000_000;
     let request = OverviewRequest {
         from: Some(UnixNanos(100 * S)),
         to: Some(UnixNanos(160 * S)),
+        is_whole_range: true,
         ..columns(60)
     };
     let found = overview(&request, &[(130 * S, 1, false)]);
     let columns = found.columns.expect("columns");
     assert_eq!((columns.start, columns.n), (UnixNanos(100 * S), 60));
     assert_eq!(found.cells[0].column, 30);
+    let narrow = OverviewRequest {
+        is_whole_range: false,
+        ..request
+    };
+    let columns = overview(&narrow, &[(130 * S, 1, false)]).columns;
+    assert_eq!(columns.expect("columns").n, 1);
 }
 
 #[test]

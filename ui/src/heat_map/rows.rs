@@ -49,6 +49,12 @@ impl Rows {
         usize::from(self.top - self.bottom) + 1
     }
 
+    /// One's share of the height.
+    #[expect(clippy::cast_precision_loss, reason = "at most 14")]
+    pub(super) fn share(self) -> f64 {
+        1.0 / self.n() as f64
+    }
+
     /// Which of them a row of the overview is in, counted from the top.
     pub(super) fn below_top(self, row: u8) -> usize {
         usize::from(self.top - row.clamp(self.bottom, self.top))

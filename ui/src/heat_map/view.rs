@@ -16,6 +16,9 @@ use crate::search_form::SearchForm;
 /// How many shades cells have.
 const SHADES: f64 = 6.0;
 
+/// How many rows a line of text is high.
+const TEXT_ROWS: f64 = 1.15;
+
 /// A place on the map, in percent of it.
 pub(crate) type Place = String;
 
@@ -89,6 +92,8 @@ pub(crate) struct Line {
     pub(crate) name: &'static str,
     pub(crate) text: String,
     pub(crate) top: Place,
+    /// Where it is written, beside the map.
+    pub(crate) text_top: Place,
 }
 
 /// The frame around what is selected.
@@ -166,7 +171,7 @@ impl HeatMap {
         let columns = overview.columns?;
         let percentiles = overview.percentiles?;
         let rows = Rows::of(&overview.cells, percentiles.p50_nanos)?;
-        let (first, last) = asked.columns(form, overview)?;
+        let (first, last) = asked.columns(&columns);
         let drawing = Drawing {
             urls,
             form,
@@ -315,20 +320,26 @@ impl Drawing<'_> {
     }
 
     fn lines(&self, overview: &Overview) -> Vec<Line> {
-        let of = |name, nanos| Line {
-            name,
-            text: format!("{name} {}", duration(nanos)),
-            top: place(self.rows.height(nanos)),
+        let Some(all) = overview.percentiles else {
+            return Vec::new();
         };
-        let all = overview.percentiles.iter();
-        all.flat_map(|all| {
-            [
-                of("p50", all.p50_nanos),
-                of("p95", all.p95_nanos),
-                of("p99", all.p99_nanos),
-            ]
-        })
-        .collect()
+        let about = about(all.are_exact);
+        let lines = [
+            ("p99", all.p99_nanos),
+            ("p95", all.p95_nanos),
+            ("p50", all.p50_nanos),
+        ];
+        let tops = lines.map(|(_, nanos)| self.rows.height(nanos));
+        let text_tops = apart(tops, TEXT_ROWS * self.rows.share());
+        let lines = lines.into_iter().zip(tops.into_iter().zip(text_tops));
+        lines
+            .map(|((name, nanos), (top, text_top))| Line {
+                name,
+                text: format!("{name} {about}{}", duration(nanos)),
+                top: place(top),
+                text_top: place(text_top),
+            })
+            .collect()
     }
 
     fn pick(&self) -> Pick {
@@ -376,10 +387,29 @@ pub(super) fn nanos(step: Duration) -> u64 {
     u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Before a percentile.
+fn about(is_exact: bool) -> &'static str {
+    if is_exact { "" } else { "about " }
+}
+
+/// Moves texts that would lie on one another apart, from the top: each at least `gap` below the one
+/// before, and the last not below the map.
+fn apart<const N: usize>(mut tops: [f64; N], gap: f64) -> [f64; N] {
+    for at in 1..N {
+        tops[at] = tops[at].max(tops[at - 1] + gap);
+    }
+    let mut lowest = 1.0;
+    for top in tops.iter_mut().rev() {
+        *top = top.min(lowest);
+        lowest = *top - gap;
+    }
+    tops
+}
+
 fn facts(overview: &Overview) -> Vec<Fact> {
     let all = overview.percentiles.iter();
     all.flat_map(|all| {
-        let about = if all.are_exact { "" } else { "about " };
+        let about = about(all.are_exact);
         let fact = |name, nanos| Fact {
             name,
             value: format!("{about}{}", duration(nanos)),
@@ -434,4 +464,27 @@ fn place(share: f64) -> Place {
 fn percents(places: Vec<(String, f64)>) -> Vec<(String, Place)> {
     let places = places.into_iter();
     places.map(|(text, share)| (text, place(share))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_do_not_lie_on_one_another() {
+        let near = |tops, expected: [f64; 3]| {
+            let moved = apart(tops, 0.2);
+            let is_near = |(a, b): (f64, f64)| (a - b).abs() < 1e-9;
+            assert!(moved.into_iter().zip(expected).all(is_near), "{moved:?}");
+        };
+        near([0.1, 0.4, 0.8], [0.1, 0.4, 0.8]);
+        near([0.0, 0.0, 0.0], [0.0, 0.2, 0.4]);
+        near([1.0, 1.0, 1.0], [0.6, 0.8, 1.0]);
+    }
+
+    #[test]
+    fn few_are_seen_beside_many() {
+        assert_eq!([1, 10, 1_000].map(|n| shade(n, 1_000)), [1, 3, 6]);
+        assert_eq!(shade(1, 1), 4);
+    }
 }

@@ -1,5 +1,5 @@
 //! What overviews remember of the blocks they read, which never change: of each trace what is counted,
-//! 44 bytes of it, and of all traces together the different labels and slowest hops they have.
+//! 48 bytes of it, and of all traces together the different labels and slowest hops they have.
 //!
 //! It is bounded: the newest blocks are remembered, others are read again. Whatever cannot be said so
 //! exactly as the block's own rows say it is not remembered.
@@ -151,6 +151,9 @@ impl Remembered {
     pub(super) fn add(&self, place: Place, rows: &Rows, bytes_max: usize) {
         let names = {
             let blocks = self.0.lock();
+            if blocks.by_place.contains_key(&place) {
+                return;
+            }
             let oldest = blocks.by_place.first_key_value();
             let is_full = blocks.n_bytes + blocks.names.n_bytes() >= bytes_max;
             if is_full && oldest.is_none_or(|(oldest, _)| place < *oldest) {
