@@ -12,6 +12,7 @@
 //! Its columns are the last hour's, or go from the first to the last request that there is in its range.
 
 mod axis;
+mod drawing;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -102,7 +103,7 @@ impl Asked {
     /// Which columns are shown, counted from the overview's first: its own, those with the ends of the
     /// selection when there is room for them, and some around few.
     fn columns(&self, columns: &Columns) -> (i64, i64) {
-        let step = view::nanos(columns.step);
+        let step = drawing::nanos(columns.step);
         let (mut first, mut last) = (0, i64::from(columns.n) - 1);
         let column_of = |time: UnixNanos| {
             let since = i128::from(time.0) - i128::from(columns.start.0);
