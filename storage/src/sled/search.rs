@@ -230,6 +230,12 @@ impl<'a, S: Sink> Search<'a, S> {
         };
         self.scanned.blocks_read += 1;
         self.sink.see(&rows, of.partition, of.block);
+        if self
+            .sink
+            .recall(&self.plan, snapshot, of.partition, of.block)
+        {
+            return Ok(());
+        }
         let mut open = Vec::new();
         for row in rows.iter() {
             let trace_id = row.trace_id;
