@@ -133,7 +133,7 @@ pub(crate) fn compared(
     match request {
         Ok(mut request) if bad.is_empty() => {
             request.cancel = cancel.clone();
-            Comparison::of(&*site.state.store, &request, cancel)
+            Comparison::of(&*site.state.store, &*site.state.clock, &request, cancel)
         }
         _ => Err(UiError::Parameters(bad)),
     }

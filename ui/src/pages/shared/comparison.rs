@@ -1,12 +1,12 @@
 //! Which requests are compared with which others, and what came of it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longpole_analysis::TraceSummary;
 use longpole_analysis::query::{Op, Query, RequestField};
 use longpole_analysis::traits::{Asked, Shared, Side, Tally};
-use longpole_proto::{Trace, TraceId, wire};
+use longpole_proto::{Trace, TraceId, UnixNanos, wire};
 use longpole_storage::{
     Cancel, Matched, Operation, Overview, OverviewRequest, SearchRequest, StorageError, Store,
 };
@@ -34,7 +34,7 @@ const OTHERS_READ_MAX: usize = 400;
 
 /// How long counting the others may take, and reading spans.
 const COUNT_WITHIN: Duration = Duration::from_millis(400);
-const READ_WITHIN: Duration = Duration::from_millis(400);
+const READ_WITHIN_NANOS: u64 = 400_000_000;
 
 /// Which requests are asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,7 @@ impl Comparison {
     /// Compares what a search finds with the rest. Blocks, for a second at the most about.
     pub(crate) fn of(
         store: &dyn Store,
+        clock: &dyn Fn() -> UnixNanos,
         request: &SearchRequest,
         cancel: &Cancel,
     ) -> Result<Self, UiError> {
@@ -145,8 +146,8 @@ impl Comparison {
         let first = these.iter().map(|request| request.trace_id);
         let sample = overview.iter().flat_map(|overview| &overview.sample);
         let sample = sample.copied().filter(|trace_id| !ids.contains(trace_id));
-        let until = Instant::now() + READ_WITHIN;
-        let is_over = || Instant::now() >= until;
+        let until = clock().plus_nanos(READ_WITHIN_NANOS);
+        let is_over = || clock() >= until;
         let (tally, is_read) = read(
             store,
             &first.take(THESE_READ_MAX).collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ use longpole_proto::{Trace, TraceId};
 use longpole_storage::{Cancel, SearchRequest};
 
 use super::{Comparison, Matched, OPERATIONS_MAX, Which, read};
-use crate::testing::{FakeStore, trace_with_id};
+use crate::testing::{FakeStore, NOW, trace_with_id};
 
 fn request(n: u64, name: &str) -> Trace {
     trace_with_id(n, [SpanBuilder::new(1, name).at(0, n)])
@@ -55,7 +55,7 @@ fn of_very_many_operations_only_the_most_frequent_are_compared_and_that_is_known
         limit: 20,
         ..SearchRequest::default()
     };
-    let compared = Comparison::of(&store, &search, &Cancel::default()).unwrap();
+    let compared = Comparison::of(&store, &|| NOW, &search, &Cancel::default()).unwrap();
     assert_eq!(compared.which, Which::Matches);
     assert_eq!(compared.n_operations, OPERATIONS_MAX);
     assert_eq!(compared.n_these + compared.n_left_out, 50);
@@ -71,7 +71,8 @@ fn too_many_matches_are_not_taken_together() {
         limit: 50,
         ..SearchRequest::default()
     };
-    let of = |query: &str| Comparison::of(&store, &search(query), &Cancel::default()).unwrap();
+    let of =
+        |query: &str| Comparison::of(&store, &|| NOW, &search(query), &Cancel::default()).unwrap();
     let (many, few) = (of("trace.duration > 1ms"), of("trace.duration > 201ms"));
     assert_eq!((many.which, many.n_these), (Which::Listed, 50));
     assert_eq!((few.which, few.n_these), (Which::Matches, 999));
