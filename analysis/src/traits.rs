@@ -15,7 +15,7 @@
 //! [Holm (1979)], which keeps the chance that *any* of the facts told is a coincidence at or below
 //! [`LEVEL`], however the facts hang together. Whether a fact could be found is decided by how many
 //! requests have it, never by which: of that the test knows nothing, so it cannot be biased
-//! ([Tarone 1990]). Values that only one or two requests have, as ids are, go that way.
+//! ([Tarone 1990]). Values that fewer than [`REQUESTS_MIN`] requests have, as ids are, go that way.
 //!
 //! What is told besides differs by [`EFFECT_MIN`] or more. Facts of the very same requests are told once.
 //! None of it says what causes what.
@@ -42,11 +42,14 @@ pub const LEVEL: f64 = 0.01;
 /// By how much the share of these must exceed that of the others.
 pub const EFFECT_MIN: f64 = 0.2;
 
+/// On how many requests a fact must hold at least, of either side, to be tried: ids are on fewer.
+pub const REQUESTS_MIN: usize = 3;
+
 /// How many facts of different requests are told.
 pub const TRAITS_MAX: usize = 10;
 
 /// How many facts are told beside one that holds on the very same requests.
-pub const ALSO_MAX: usize = 5;
+pub const ALSO_MAX: usize = 3;
 
 /// What these requests share.
 #[derive(Debug, Clone, PartialEq)]

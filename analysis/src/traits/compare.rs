@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::exact::{ExactTest, Groups, float};
-use super::{EFFECT_MIN, LEVEL};
+use super::{EFFECT_MIN, LEVEL, REQUESTS_MIN};
 
 /// The requests that are compared, by number, by root operation.
 #[derive(Debug)]
@@ -141,7 +141,11 @@ impl Design {
     fn tried(&self, test: &ExactTest<'_>, set: &FixedBitSet, facts: Vec<usize>) -> Option<Found> {
         let hits = self.hits(set);
         let with: Vec<usize> = hits.iter().map(|(these, others)| these + others).collect();
-        if self.groups.0.is_empty() || self.most(&with) < EFFECT_MIN || test.least(&with) > LEVEL {
+        // Without any request to compare none is on enough.
+        let could_be_told = with.iter().sum::<usize>() >= REQUESTS_MIN
+            && self.most(&with) >= EFFECT_MIN
+            && test.least(&with) <= LEVEL;
+        if !could_be_told {
             return None;
         }
         let n_these = hits.iter().map(|(these, _)| these).sum();

@@ -60,8 +60,8 @@ struct Sentence {
     hop: String,
     hop_href: Option<String>,
     after: String,
-    /// Whether it is the hop of more than half.
-    is_common: bool,
+    /// Whether it is the hop of more than half, and of fewer elsewhere.
+    is_striking: bool,
 }
 
 /// Something these have more often.

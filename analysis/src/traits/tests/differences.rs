@@ -160,6 +160,19 @@ fn those_without_others_of_their_operation_are_not_compared() {
     assert_eq!((compared.n_tried, compared.found.len()), (0, 0));
 }
 
+/// Of two requests both are these, which is unlikely enough: but so few are an id's.
+#[test]
+fn what_two_requests_have_is_not_tried() {
+    let on = |requests: &[usize]| {
+        let mut set = FixedBitSet::with_capacity(1_000);
+        set.extend(requests.iter().copied());
+        set
+    };
+    let compared = design(4, 996).compare([on(&[0, 1]), on(&[0, 1, 2])].iter());
+    assert_eq!((compared.n_tried, compared.found.len()), (1, 1));
+    assert_eq!(compared.found[0].facts, [1]);
+}
+
 #[test]
 fn facts_of_the_same_requests_are_one() {
     let mut rng = Rng::with_seed(5);

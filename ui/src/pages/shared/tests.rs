@@ -155,6 +155,21 @@ async fn without_more_to_narrow_it_those_listed_are_compared_with_the_rest() {
 }
 
 #[tokio::test]
+async fn a_hop_that_is_as_frequent_elsewhere_is_said_but_does_not_strike() {
+    // All spend most in the stock.
+    let traces = (1..=60).map(|n| request(n, 10 * n, "GET /", "1", true));
+    let page = get(&site(traces), "/shared?min=300ms").await;
+    assert_eq!(page.texts(".shared .verdict").len(), 0);
+    assert_eq!(
+        page.texts(".shared .note"),
+        [
+            "All 31 requests have the same slowest hop: inventory GET /stock. Of the 29 other requests of the \
+             same operation, it is the slowest in 100 %."
+        ]
+    );
+}
+
+#[tokio::test]
 async fn the_search_page_says_what_its_rows_tell_and_leads_to_the_rest() {
     let page = get(&site(rollout()), "/?min=300ms").await;
     assert_eq!(

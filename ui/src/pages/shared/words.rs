@@ -61,7 +61,7 @@ pub(super) fn of_listed(
         hop: name(hop),
         hop_href: hop_href(urls, form, hop),
         after: ".".to_owned(),
-        is_common: true,
+        is_striking: true,
     })
 }
 
@@ -78,7 +78,7 @@ fn of_hop(urls: &Urls, form: &SearchForm, comparison: &Comparison, hop: &CommonH
             hop: name(hop),
             hop_href: hop_href(urls, form, hop),
             after: format!(", in {}. {elsewhere}", Count::from(hop.n_these)),
-            is_common: false,
+            is_striking: false,
         };
     }
     let as_asked = if comparison.is_hop_asked {
@@ -94,13 +94,24 @@ fn of_hop(urls: &Urls, form: &SearchForm, comparison: &Comparison, hop: &CommonH
         hop: name(hop),
         hop_href: hop_href(urls, form, hop).filter(|_| !comparison.is_hop_asked),
         after: format!(". {elsewhere}"),
-        is_common: true,
+        is_striking: is_rarer_elsewhere(comparison, hop),
     }
 }
 
 /// Whether it is the slowest hop of more than half.
 fn is_common(hop: &CommonHop, of: usize) -> bool {
     hop.n_these * 2 > of
+}
+
+/// Whether it is, as far as is known, the slowest hop of a smaller share of the others.
+fn is_rarer_elsewhere(comparison: &Comparison, hop: &CommonHop) -> bool {
+    match (comparison.others, hop.n_others) {
+        (Matched::Exactly(n), Some(n_hop)) => {
+            let product = |one: u64, other: u64| u128::from(one) * u128::from(other);
+            product(n_hop, comparison.n_these as u64) < product(hop.n_these as u64, n)
+        }
+        _ => true,
+    }
 }
 
 fn have_in_common(hop: &CommonHop, of: usize, which: Which) -> String {
