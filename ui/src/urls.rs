@@ -277,6 +277,8 @@ impl Urls {
     /// The heat map as JSON.
     pub(crate) fn api_overview(&self, form: &SearchForm) -> String {
         with_query(self.route(route::API_OVERVIEW), &form.pairs())
+    }
+
     /// What they share as JSON.
     pub(crate) fn api_shared(&self, form: &SearchForm) -> String {
         with_query(self.route(route::API_SHARED), &form.pairs())

@@ -96,16 +96,10 @@ impl CommonHop {
         })
     }
 
-    /// The query that finds the requests of which it is the slowest; `None` when its name is too long.
-    pub(crate) fn query(&self) -> Option<Query> {
+    /// Whether a search finds it: not so when its name may have been cut.
+    pub(crate) fn can_be_asked_for(&self) -> bool {
         let Operation { service, name } = &self.operation;
-        let is_whole = is_whole(service) && is_whole(name);
-        is_whole.then(|| {
-            Query::all_of([
-                equal(RequestField::SlowestHopService, service),
-                equal(RequestField::SlowestHopName, name),
-            ])
-        })
+        is_whole(service) && is_whole(name)
     }
 }
 
@@ -134,11 +128,11 @@ impl Comparison {
                 })),
                 from: request.from,
                 to: request.to,
-                n_columns: 0,
                 n_hops: HOPS_MAX,
                 n_sample: SAMPLE_MAX,
                 within: Some(COUNT_WITHIN),
                 cancel: cancel.clone(),
+                ..OverviewRequest::default()
             };
             Some(store.overview(&request)?)
         };

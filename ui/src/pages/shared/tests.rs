@@ -264,16 +264,20 @@ async fn no_hop_in_common_is_said_plainly() {
 
 #[tokio::test]
 async fn a_hop_that_was_asked_for_is_no_news() {
-    let uri = "/shared?q=trace.slowestHopName%3D%22GET+%2Fstock%22";
-    let page = get(&site(rollout()), uri).await;
-    let said = page.texts(".shared .verdict").concat();
-    assert!(
-        said.starts_with(
-            "All 17 requests have the same slowest hop, as asked for: inventory GET /stock."
-        ),
-        "{said}"
-    );
-    assert_eq!(page.attributes(".verdict a", "href").len(), 0);
+    for uri in [
+        "/shared?q=trace.slowestHopName%3D%22GET+%2Fstock%22",
+        "/shared?hopService=inventory&hopName=GET+%2Fstock",
+    ] {
+        let page = get(&site(rollout()), uri).await;
+        let said = page.texts(".shared .verdict").concat();
+        assert!(
+            said.starts_with(
+                "All 17 requests have the same slowest hop, as asked for: inventory GET /stock."
+            ),
+            "{said}"
+        );
+        assert_eq!(page.attributes(".verdict a", "href").len(), 0);
+    }
 }
 
 #[tokio::test]

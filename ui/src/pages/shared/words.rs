@@ -142,8 +142,17 @@ fn name(hop: &CommonHop) -> String {
     format!("{} {}", label(&operation.service), label(&operation.name))
 }
 
+/// The search for those of which it is the slowest; `None` when that is asked for already, or cannot be.
 fn hop_href(urls: &Urls, form: &SearchForm, hop: &CommonHop) -> Option<String> {
-    Some(urls.search_for(&narrowed(form, hop.query()?)))
+    let is_free = form.hop_service.is_empty() && form.hop_name.is_empty();
+    let form = SearchForm {
+        hop_service: hop.operation.service.clone(),
+        hop_name: hop.operation.name.clone(),
+        after: String::new(),
+        count: String::new(),
+        ..form.clone()
+    };
+    (is_free && hop.can_be_asked_for()).then(|| urls.search_for(&form))
 }
 
 /// Of how many of the others it is the slowest.
