@@ -62,6 +62,8 @@ pub(crate) struct Comparison {
     pub(crate) others: Matched,
     /// Whether their spans were read as far as they were to be: not so when the time was over.
     pub(crate) is_read: bool,
+    /// Whether those of all others were.
+    pub(crate) has_read_all_others: bool,
     /// What they have more often than the others.
     pub(crate) shared: Shared,
 }
@@ -140,16 +142,16 @@ impl Comparison {
         let first = these.iter().map(|request| request.trace_id);
         let sample = overview.iter().flat_map(|overview| &overview.sample);
         let sample = sample.copied().filter(|trace_id| !ids.contains(trace_id));
+        let first_these: Vec<TraceId> = first.take(THESE_READ_MAX).collect();
+        let others_drawn: Vec<TraceId> = sample.take(OTHERS_READ_MAX).collect();
         let until = clock().plus_nanos(READ_WITHIN_NANOS);
         let is_over = || clock() >= until;
-        let (tally, is_read) = read(
-            store,
-            &first.take(THESE_READ_MAX).collect::<Vec<_>>(),
-            &sample.take(OTHERS_READ_MAX).collect::<Vec<_>>(),
-            &is_over,
-            cancel,
-        )?;
+        let (tally, is_read) = read(store, &first_these, &others_drawn, &is_over, cancel)?;
         let n_these = these.len();
+        let others = overview.as_ref().map_or(Matched::Exactly(0), |overview| {
+            without(overview.matched, n_these)
+        });
+        let n_drawn = others_drawn.len() as u64;
         Ok(Self {
             which,
             n_these,
@@ -162,9 +164,8 @@ impl Comparison {
                     .and_then(|overview| n_elsewhere(overview, &hop)),
                 ..hop
             }),
-            others: overview.map_or(Matched::Exactly(0), |overview| {
-                without(overview.matched, n_these)
-            }),
+            others,
+            has_read_all_others: is_read && others == Matched::Exactly(n_drawn),
             is_read,
             shared: tally.shared(&asked),
         })

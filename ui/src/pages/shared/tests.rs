@@ -216,6 +216,35 @@ async fn nothing_to_compare_with_is_said() {
     );
 }
 
+/// Five requests of operations of which there is no other, and ten of one of which there are.
+#[tokio::test]
+async fn those_that_cannot_be_compared_are_said() {
+    let alone = (1..=5).map(|n| request(n, 500 + n, &format!("GET /{n}"), "1", true));
+    let slow = (11..=20).map(|n| request(n, 500 + n, "GET /", "1", true));
+    let others = (2_000..=2_029).map(|n| request(n, 5, "GET /", "1", true));
+    let few: Vec<_> = alone.chain(slow).chain(others).collect();
+    let basis = |page: &Reply| page.texts(".basis").concat();
+    let page = get(&site(few.clone()), "/shared?min=300ms").await;
+    assert!(
+        basis(&page).starts_with(
+            "Compared: 15 requests with 30 others, each with those of its own operation. For 5 there is no \
+             other of the operation."
+        ),
+        "{}",
+        basis(&page)
+    );
+    let more = (3_000..=3_499).map(|n| request(n, 5, "GET /", "1", true));
+    let page = get(&site(few.into_iter().chain(more)), "/shared?min=300ms").await;
+    assert!(
+        basis(&page).starts_with(
+            "Compared: 15 requests with 400 of 530 others, each with those of its own operation. For 5 no other \
+             of the operation was among those drawn."
+        ),
+        "{}",
+        basis(&page)
+    );
+}
+
 #[tokio::test]
 async fn where_nothing_differs_it_is_said_what_was_tried() {
     // Every second of 60 has another version, whatever it took.

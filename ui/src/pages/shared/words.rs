@@ -204,7 +204,11 @@ fn basis(comparison: &Comparison) -> String {
     }
     if shared.n_alone > 0 {
         let n_alone = Count(shared.n_alone);
-        said.push(format!("For {n_alone} there is no other of the operation."));
+        said.push(if comparison.has_read_all_others {
+            format!("For {n_alone} there is no other of the operation.")
+        } else {
+            format!("For {n_alone} no other of the operation was among those drawn.")
+        });
     }
     if comparison.n_left_out > 0 {
         let n_left_out = Count::from(comparison.n_left_out);
