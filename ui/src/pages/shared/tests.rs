@@ -1,11 +1,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use longpole_proto::testing::{SpanBuilder, parts_of};
 use longpole_proto::{SpanKind, Trace, TraceId};
 use longpole_storage::{SearchLimit, Stopped, Unseen};
 
+use crate::api::openapi::tests::check;
 use crate::testing::{FakeStore, Reply, get, site, site_at};
 
 fn trace_id(n: u64) -> TraceId {
@@ -386,9 +387,9 @@ async fn what_means_nothing_is_told() {
 
 #[tokio::test]
 async fn the_json_has_the_same_numbers() {
-    let json = get(&site(rollout()), "/api/v1/shared?min=300ms")
-        .await
-        .json();
+    let reply = get(&site(rollout()), "/api/v1/shared?min=300ms").await;
+    check("/api/v1/shared", &Method::GET, &reply);
+    let json = reply.json();
     assert_eq!(
         json["these"],
         serde_json::json!({"which": "matches", "requests": 16, "leftOut": 0, "operations": 1})
