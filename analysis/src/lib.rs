@@ -13,6 +13,7 @@ mod hop;
 pub mod query;
 mod self_time;
 mod summary;
+pub mod traits;
 mod verdict;
 
 use longpole_proto::{Trace, UnixNanos};

@@ -59,6 +59,7 @@ pub mod testing;
 mod text;
 mod value;
 
+pub(crate) use self::alias::canonical_name;
 pub use self::error::QueryError;
 pub use self::field::{Field, RequestField, Scope, SpanField};
 pub use self::matcher::{Matcher, Needs};

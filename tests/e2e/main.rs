@@ -20,5 +20,6 @@ mod protection;
 mod search;
 mod search_page;
 mod shapes;
+mod shared;
 mod shutdown;
 mod trace_page;

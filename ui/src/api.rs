@@ -8,6 +8,7 @@ pub(crate) mod names;
 pub(crate) mod openapi;
 pub(crate) mod overview;
 pub(crate) mod search;
+pub(crate) mod shared;
 pub(crate) mod status;
 pub(crate) mod suggest;
 #[cfg(test)]

@@ -89,12 +89,14 @@ pub fn router(state: UiState) -> Router {
     let urls = site.urls().clone();
     let mut router = Router::new()
         .route(&urls.route(route::SEARCH), get(pages::search::page))
+        .route(&urls.route(route::SHARED), get(pages::shared::page))
         .route(&urls.route(route::OPEN), get(pages::open::redirect))
         .route(&urls.route(route::TRACE), get(pages::trace::page))
         .route(&urls.route(route::SPAN), get(pages::span::fragment))
         .route(&urls.route(route::STATUS), get(pages::status::page))
         .route(&urls.route(route::ASSET), get(asset))
         .route(&urls.route(route::API_SEARCH), get(api::search::search))
+        .route(&urls.route(route::API_SHARED), get(api::shared::shared))
         .route(
             &urls.route(route::API_OVERVIEW),
             get(api::overview::overview),

@@ -19,6 +19,7 @@ pub(crate) const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 /// The routes, below the base path.
 pub(crate) mod route {
     pub(crate) const SEARCH: &str = "/";
+    pub(crate) const SHARED: &str = "/shared";
     pub(crate) const OPEN: &str = "/trace";
     pub(crate) const TRACE: &str = "/trace/{trace_id}";
     pub(crate) const TRACE_DELETE: &str = "/trace/{trace_id}/delete";
@@ -31,6 +32,7 @@ pub(crate) mod route {
     pub(crate) const ASSET: &str = "/assets/{version}/{name}";
     pub(crate) const API_SEARCH: &str = "/api/v1/search";
     pub(crate) const API_OVERVIEW: &str = "/api/v1/overview";
+    pub(crate) const API_SHARED: &str = "/api/v1/shared";
     pub(crate) const API_TRACE: &str = "/api/v1/traces/{trace_id}";
     pub(crate) const API_PIN: &str = "/api/v1/traces/{trace_id}/pin";
     pub(crate) const API_PINS: &str = "/api/v1/pins";
@@ -149,6 +151,11 @@ impl Urls {
     /// The search page for a form.
     pub(crate) fn search_for(&self, form: &SearchForm) -> String {
         with_query(self.search(), &form.pairs())
+    }
+
+    /// What the requests share that the search page lists for a form.
+    pub(crate) fn shared_for(&self, form: &SearchForm) -> String {
+        with_query(self.route(route::SHARED), &form.pairs())
     }
 
     /// Where the ID box leads.
@@ -272,6 +279,11 @@ impl Urls {
         with_query(self.route(route::API_OVERVIEW), &form.pairs())
     }
 
+    /// What they share as JSON.
+    pub(crate) fn api_shared(&self, form: &SearchForm) -> String {
+        with_query(self.route(route::API_SHARED), &form.pairs())
+    }
+
     /// A trace as OTLP JSON.
     pub(crate) fn api_trace(&self, trace_id: TraceId) -> String {
         format!("{}/api/v1/traces/{trace_id}", self.base)
@@ -345,6 +357,8 @@ mod tests {
             urls.api_status(),
             urls.api_suggest(),
             urls.api_search(&form),
+            urls.shared_for(&form),
+            urls.api_shared(&form),
             urls.api_trace(trace_id()),
             urls.api_span(trace_id(), span),
             urls.api_analysis(trace_id()),

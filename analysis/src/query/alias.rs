@@ -49,6 +49,12 @@ pub(super) fn names_of(key: &str) -> Vec<String> {
     }
 }
 
+/// The one name that stands for all names of what `key` names.
+pub(crate) fn canonical_name(key: &str) -> &str {
+    let names = ALIASES.iter().find(|names| names.contains(&key));
+    names.map_or(key, |names| names[0])
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -21,6 +21,7 @@ use crate::extract::Pairs;
 use crate::format::{Count, utc};
 use crate::heat_map::{Asked, HeatMap};
 use crate::pages::open;
+use crate::pages::shared::SharedView;
 use crate::search_form::{HOP, LASTS, LIMITS, SORTS, STATUSES, SearchForm, hop};
 use crate::site::{Frame, Site, html};
 use crate::{ReceiverStatus, search_report};
@@ -58,6 +59,8 @@ struct SearchPage<'a> {
     /// Where all are counted, when they are not.
     count_href: Option<String>,
     heat_map: Option<HeatMap>,
+    /// What the requests share.
+    shared: Option<SharedView>,
     rows: Vec<RequestView>,
     next: Option<String>,
     first: Option<String>,
@@ -232,6 +235,7 @@ fn found(
             })
             .map(|_| urls.search_for(&form.counted())),
         heat_map: asked.and_then(|asked| asked.heat_map),
+        shared: SharedView::place(urls, form, requests),
         rows: row::rows(urls, requests, now),
         next: result
             .and_then(|result| result.next.as_ref())

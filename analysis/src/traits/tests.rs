@@ -1,0 +1,5 @@
+//! What is told, over generated sets of requests and over traces.
+
+mod chances;
+mod differences;
+mod facts;
