@@ -1,5 +1,5 @@
 //! The heat map of a search: when its requests began and how long they took, with links to those of
-//! each cell, and the histogram beside it. Pure: an [`Overview`] and a form become what the template
+//! each cell, and the histogram beside it. Pure: an overview and a form become what the template
 //! draws.
 //!
 //! The map is of more than the list, so that one sees what is selected among the rest and can widen it:
