@@ -246,20 +246,31 @@ impl Query {
 
     /// Whether any of its conditions is on the request, of which a summary tells.
     pub fn asks_of_request(&self) -> bool {
+        let mut fields = self.fields();
+        fields.any(|field| matches!(field, Some(Field::Request(_))))
+    }
+
+    /// Whether all of its conditions are on these fields of the request.
+    pub fn asks_only_of(&self, fields: &[RequestField]) -> bool {
+        self.fields()
+            .all(|field| matches!(field, Some(Field::Request(of)) if fields.contains(of)))
+    }
+
+    /// The field of each of its conditions; `None` for words, which are looked for in many.
+    fn fields(&self) -> impl Iterator<Item = Option<&Field>> {
         let mut queries = vec![self];
-        while let Some(query) = queries.pop() {
-            let field = match query {
-                Self::Compare { field, .. } | Self::Pattern { field, .. } | Self::Exists(field) => {
-                    Some(field)
+        std::iter::from_fn(move || {
+            loop {
+                let query = queries.pop()?;
+                match query {
+                    Self::Compare { field, .. }
+                    | Self::Pattern { field, .. }
+                    | Self::Exists(field) => return Some(Some(field)),
+                    Self::Word(_) => return Some(None),
+                    _ => queries.extend(query.children()),
                 }
-                _ => None,
-            };
-            if matches!(field, Some(Field::Request(_))) {
-                return true;
             }
-            queries.extend(query.children());
-        }
-        false
+        })
     }
 
     /// The queries directly in this one.

@@ -57,6 +57,8 @@ pub(super) struct Core {
     pub(super) entries: Mutex<Entries>,
     /// What overviews remember of blocks.
     pub(super) remembered: Remembered,
+    /// Whether there may be more to remember.
+    pub(super) may_remember: AtomicBool,
     /// Why nothing is taken any more.
     failed: Mutex<Option<String>>,
     /// Whether someone makes room in memory.
@@ -174,6 +176,7 @@ impl Core {
             turn: Mutex::default(),
             entries: Mutex::default(),
             remembered: Remembered::default(),
+            may_remember: AtomicBool::new(true),
             failed: Mutex::default(),
             is_sealing: AtomicBool::new(false),
             free: Free::default(),

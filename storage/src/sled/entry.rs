@@ -8,9 +8,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use longpole_analysis::TraceSummary;
-use longpole_analysis::query::{SpanField, SummaryLimits};
-use longpole_proto::{Trace, UnixNanos};
+use longpole_analysis::query::{RequestField, SpanField, SummaryLimits};
+use longpole_analysis::{CulpritSummary, HopSummary, TraceSummary};
+use longpole_proto::{SpanId, Trace, TraceId, UnixNanos};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -168,8 +168,60 @@ pub(super) struct Parts<'a> {
     pub(super) head: Head,
     /// The labels as they are stored; [`take_labels`] reads them.
     pub(super) labels: &'a [u8],
-    /// The slowest hop's service and name.
+    pub(super) ends: Ends<'a>,
+}
+
+/// Where a request begins and where it is slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ends<'a> {
+    /// The root's service and name.
+    #[serde(borrow)]
+    pub(super) root: (&'a str, &'a str),
+    /// The slowest hop's.
+    #[serde(borrow)]
     pub(super) hop: (&'a str, &'a str),
+}
+
+impl Ends<'_> {
+    /// What a query may ask of them.
+    pub(super) const FIELDS: [RequestField; 4] = [
+        RequestField::RootService,
+        RequestField::RootName,
+        RequestField::SlowestHopService,
+        RequestField::SlowestHopName,
+    ];
+
+    /// A summary that has them, and nothing else that means anything.
+    pub(super) fn summary(&self) -> TraceSummary {
+        let [root_service, root_operation, service, name] =
+            [self.root.0, self.root.1, self.hop.0, self.hop.1].map(str::to_owned);
+        TraceSummary {
+            trace_id: TraceId::new([1; 16]).expect("not zero"),
+            root_service,
+            root_operation,
+            start: UnixNanos(0),
+            duration_nanos: 0,
+            n_spans: 0,
+            n_errors: 0,
+            services: Vec::new(),
+            slowest_hop: HopSummary {
+                service,
+                name,
+                span_id: SpanId::new([1; 8]).expect("not zero"),
+                nanos: 0,
+            },
+            culprit: CulpritSummary {
+                service: String::new(),
+                name: String::new(),
+                peer: None,
+                count: 0,
+                nanos: 0,
+            },
+            critical_nanos: Vec::new(),
+            findings: Vec::new(),
+            incomplete: false,
+        }
+    }
 }
 
 /// Reads of an entry what is counted, and keeps nothing else: a walk over all entries takes half as long
@@ -180,12 +232,12 @@ pub(super) fn parts(entry: &[u8]) -> Result<Parts<'_>, StorageError> {
         postcard::take_from_bytes(behind_head).map_err(|_| damaged())?;
     let labels = &behind_head[..behind_head.len() - behind.len()];
     let (summary, _): (ToHop<'_>, _) = postcard::take_from_bytes(behind).map_err(|_| damaged())?;
-    let (.., service, name) = summary;
-    Ok(Parts {
-        head,
-        labels,
+    let (_, root_service, root_name, .., service, name) = summary;
+    let ends = Ends {
+        root: (root_service, root_name),
         hop: (service, name),
-    })
+    };
+    Ok(Parts { head, labels, ends })
 }
 
 /// [`Labels`], of which nothing is kept.
@@ -195,8 +247,8 @@ type PassedLabels<'a> = (Passed<(&'a [u8], Passed<&'a [u8]>)>, bool);
 /// spans, errors, services, and the hop.
 type ToHop<'a> = (
     &'a [u8],
-    &'a [u8],
-    &'a [u8],
+    &'a str,
+    &'a str,
     u64,
     u64,
     u64,
@@ -381,7 +433,9 @@ mod tests {
             let expected = longpole_analysis::Analysis::of(&trace).summary(&trace);
             let hop_of = &expected.slowest_hop;
             let parts = parts(&entry).expect("intact");
-            prop_assert_eq!(parts.hop, (&*hop_of.service, &*hop_of.name));
+            prop_assert_eq!(parts.ends.hop, (&*hop_of.service, &*hop_of.name));
+            let root = (&*expected.root_service, &*expected.root_operation);
+            prop_assert_eq!(parts.ends.root, root);
             let (labels, behind) = take_labels(parts.labels).expect("intact");
             prop_assert!(behind.is_empty());
             prop_assert_eq!(labels, super::labels(&trace));

@@ -100,12 +100,13 @@ impl Keeper {
 
     /// Does all there is to do; what fails is tried again next time.
     pub(super) fn go_round(&self) {
-        let steps: [(&str, Step); 5] = [
+        let steps: [(&str, Step); 6] = [
             ("look at the disk", Self::look_at_disk),
             ("set partitions aside", Self::set_aside),
             ("make a checkpoint", Self::checkpoint),
             ("close a partition", Self::close_due),
             ("remove partitions", Self::retain),
+            ("look at blocks", |keeper| keeper.core.remember_blocks()),
         ];
         for (what, step) in steps {
             if let Err(error) = step(self) {

@@ -4,17 +4,22 @@
 mod heads;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::core::Core;
 use super::cursor::Position;
 use super::entries::Snapshot;
-use super::entry;
+use super::entry::{self, Ends};
 use super::partition::{Partition, Rows};
 use super::search::{Plan, Search, Sink};
 use crate::{Matched, Order, Overview, OverviewBuilder, OverviewRequest, StorageError};
 
 pub(super) use self::heads::Remembered;
-use self::heads::{Heads, Names, read_hop};
+use self::heads::{Heads, Names, read_ends};
+
+/// How long blocks are read at a time for who may come: a tenth of the time between two rounds.
+const REMEMBER_WITHIN: Duration = Duration::from_millis(200);
 
 /// What is found, taken together.
 struct Gathering<'a> {
@@ -28,15 +33,16 @@ struct Gathering<'a> {
 /// What the names of remembered blocks say, each asked once.
 struct Told {
     names: Arc<Names>,
-    /// By labels' number.
+    /// By the number of labels, and of ends.
     labels: Vec<Answer>,
-    /// By slowest hop's number: how many matches have it.
-    hops: Vec<u64>,
+    ends: Vec<Answer>,
+    /// By the number of ends: how many matches have them.
+    n_matches: Vec<u64>,
     /// The places of a block's matches.
     matches: Vec<usize>,
 }
 
-/// Whether labels are as asked for.
+/// Whether names are as asked for.
 #[derive(Clone, Copy)]
 enum Answer {
     Unasked,
@@ -44,6 +50,20 @@ enum Answer {
     No,
     /// Only the trace itself can say.
     Open,
+}
+
+impl Answer {
+    /// The answer, asked for once.
+    fn or_ask(&mut self, ask: impl FnOnce() -> Option<bool>) -> Self {
+        if let Self::Unasked = self {
+            *self = match ask() {
+                Some(true) => Self::Yes,
+                Some(false) => Self::No,
+                None => Self::Open,
+            };
+        }
+        *self
+    }
 }
 
 impl Core {
@@ -81,6 +101,23 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Reads some of the blocks that overviews would have to read, the newest first, as long as there are
+    /// any and room to remember them: after a start, and behind who waited for as many as could be read.
+    ///
+    /// # Errors
+    /// As [`Self::overview`].
+    pub(super) fn remember_blocks(&self) -> Result<(), StorageError> {
+        if self.may_remember.swap(false, Ordering::Relaxed) {
+            self.overview(&OverviewRequest {
+                within: Some(REMEMBER_WITHIN),
+                ..OverviewRequest::default()
+            })?;
+        }
+        Ok(())
+    }
+}
+
 impl Sink for Gathering<'_> {
     /// What is not reached of too much is the oldest.
     fn order(&self) -> Order {
@@ -88,7 +125,7 @@ impl Sink for Gathering<'_> {
     }
 
     fn add(&mut self, position: Position, entry: &[u8]) -> Result<(), StorageError> {
-        let entry::Parts { head, hop, .. } = entry::parts(entry)?;
+        let entry::Parts { head, ends, .. } = entry::parts(entry)?;
         let has_errors = head.n_errors > 0;
         let trace_id = position.trace_id();
         self.builder.add(
@@ -96,7 +133,7 @@ impl Sink for Gathering<'_> {
             head.start,
             head.duration_nanos,
             has_errors,
-            Some(hop),
+            Some(ends.hop),
         );
         Ok(())
     }
@@ -112,7 +149,7 @@ impl Sink for Gathering<'_> {
         partition: &Partition,
         block: u32,
     ) -> bool {
-        if !plan.is_of_labels() || partition.is_broken() {
+        if !plan.is_of_names() || partition.is_broken() {
             return false;
         }
         let place = (partition.number(), block);
@@ -125,7 +162,7 @@ impl Sink for Gathering<'_> {
             return false;
         }
         for head in told.matches.iter().map(|&at| &heads.all[at]) {
-            *at_number(&mut told.hops, head.hop, 0) += 1;
+            *at_number(&mut told.n_matches, head.ends, 0) += 1;
             let numbers = head.numbers();
             let has_errors = numbers.n_errors > 0;
             self.builder.add(
@@ -143,7 +180,9 @@ impl Sink for Gathering<'_> {
         let bytes_max = usize::try_from(self.core.settings.overview_bytes_max);
         let place = (partition.number(), block);
         let remembered = &self.core.remembered;
-        remembered.add(place, rows, bytes_max.unwrap_or(usize::MAX));
+        if remembered.add(place, rows, bytes_max.unwrap_or(usize::MAX)) {
+            self.core.may_remember.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -152,7 +191,8 @@ impl Told {
         Self {
             names: Arc::clone(names),
             labels: Vec::new(),
-            hops: Vec::new(),
+            ends: Vec::new(),
+            n_matches: Vec::new(),
             matches: Vec::new(),
         }
     }
@@ -168,36 +208,37 @@ impl Told {
             if !is_newest || !plan.is_in_ranges(&head.numbers()) {
                 continue;
             }
-            match self.ask(plan, head.labels) {
-                Answer::Yes => self.matches.push(at),
-                Answer::No => {}
-                Answer::Unasked | Answer::Open => return false,
+            match (
+                self.ask_labels(plan, head.labels),
+                self.ask_ends(plan, head.ends),
+            ) {
+                (Answer::No, _) | (_, Answer::No) => {}
+                (Answer::Yes, Answer::Yes) => self.matches.push(at),
+                _ => return false,
             }
         }
         true
     }
 
-    fn ask(&mut self, plan: &Plan, number: u16) -> Answer {
-        let answer = at_number(&mut self.labels, number, Answer::Unasked);
-        if let Answer::Unasked = answer {
-            let labels = self.names.get(number);
-            let has_labels = labels.map(|labels| plan.has_labels(&labels));
-            *answer = match has_labels {
-                Some(Ok(Some(true))) => Answer::Yes,
-                Some(Ok(Some(false))) => Answer::No,
-                Some(Ok(None) | Err(_)) | None => Answer::Open,
-            };
-        }
-        *answer
+    fn ask_labels(&mut self, plan: &Plan, number: u16) -> Answer {
+        let names = &self.names;
+        at_number(&mut self.labels, number, Answer::Unasked)
+            .or_ask(|| plan.has_labels(&names.get(number)?).ok()?)
+    }
+
+    fn ask_ends(&mut self, plan: &Plan, number: u16) -> Answer {
+        let names = &self.names;
+        at_number(&mut self.ends, number, Answer::Unasked)
+            .or_ask(|| plan.has_ends(&read_ends(&names.get(number)?)?))
     }
 
     /// Gives the builder the hops that were counted.
     fn finish(self, builder: &mut OverviewBuilder) {
-        let hops = (0..).zip(self.hops);
-        for (number, n) in hops.filter(|(_, n)| *n > 0) {
+        let matches = (0..).zip(self.n_matches);
+        for (number, n) in matches.filter(|(_, n)| *n > 0) {
             let text = self.names.get(number);
-            if let Some((service, name)) = text.as_deref().and_then(read_hop) {
-                builder.add_hop(service, name, n);
+            if let Some(Ends { hop, .. }) = text.as_deref().and_then(read_ends) {
+                builder.add_hop(hop.0, hop.1, n);
             }
         }
     }

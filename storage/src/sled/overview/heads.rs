@@ -1,5 +1,5 @@
 //! What overviews remember of the blocks they read, which never change: of each trace what is counted,
-//! 48 bytes of it, and of all traces together the different labels and slowest hops they have.
+//! 48 bytes of it, and of all traces together the different labels and ends they have.
 //!
 //! It is bounded: the newest blocks are remembered, others are read again. Whatever cannot be said so
 //! exactly as the block's own rows say it is not remembered.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use longpole_proto::{TraceId, UnixNanos};
 use parking_lot::Mutex;
 
-use super::super::entry;
+use super::super::entry::{self, Ends};
 use super::super::partition::{Numbers, Rows};
 use super::super::view::View;
 use crate::StorageError;
@@ -31,8 +31,8 @@ pub(super) struct Head {
     n_errors: u32,
     /// Its labels, by number.
     pub(super) labels: u16,
-    /// Its slowest hop, likewise.
-    pub(super) hop: u16,
+    /// Its ends, likewise.
+    pub(super) ends: u16,
 }
 
 impl Head {
@@ -147,17 +147,17 @@ impl Remembered {
     }
 
     /// Remembers a block with these rows, if there is room for it: at most so many bytes in all, a quarter
-    /// of them for names. Older blocks make room for newer ones.
-    pub(super) fn add(&self, place: Place, rows: &Rows, bytes_max: usize) {
+    /// of them for names. Older blocks make room for newer ones. Says whether it was new and there was.
+    pub(super) fn add(&self, place: Place, rows: &Rows, bytes_max: usize) -> bool {
         let names = {
             let blocks = self.0.lock();
             if blocks.by_place.contains_key(&place) {
-                return;
+                return false;
             }
             let oldest = blocks.by_place.first_key_value();
             let is_full = blocks.n_bytes + blocks.names.n_bytes() >= bytes_max;
             if is_full && oldest.is_none_or(|(oldest, _)| place < *oldest) {
-                return;
+                return false;
             }
             Arc::clone(&blocks.names)
         };
@@ -165,10 +165,10 @@ impl Remembered {
         let mut blocks = self.0.lock();
         let Ok(Some(all)) = heads else {
             blocks.lacks_names = true;
-            return;
+            return false;
         };
         if !Arc::ptr_eq(&names, &blocks.names) {
-            return;
+            return false;
         }
         let heads = Arc::new(Heads { all, names });
         blocks.n_bytes += heads.n_bytes();
@@ -180,6 +180,7 @@ impl Remembered {
         {
             blocks.n_bytes -= oldest.n_bytes();
         }
+        blocks.by_place.contains_key(&place)
     }
 
     /// Forgets all.
@@ -206,15 +207,16 @@ fn heads_of(
     name_bytes_max: usize,
 ) -> Result<Option<Box<[Head]>>, StorageError> {
     let mut all = Vec::new();
-    let mut hop_text = Vec::new();
+    let mut text = Vec::new();
     for row in rows.iter() {
         if row.entry.is_empty() {
             return Ok(None);
         }
-        let entry::Parts { head, labels, hop } = entry::parts(row.entry)?;
-        write_hop(hop, &mut hop_text);
+        let entry::Parts { head, labels, ends } = entry::parts(row.entry)?;
+        text.clear();
+        text = postcard::to_extend(&ends, text).expect("texts can be written");
         let number = |text: &[u8]| names.number(text, name_bytes_max);
-        let (Some(labels), Some(hop)) = (number(labels), number(&hop_text)) else {
+        let (Some(labels), Some(ends)) = (number(labels), number(&text)) else {
             return Ok(None);
         };
         let small = |number: u64| u32::try_from(number).ok();
@@ -228,24 +230,13 @@ fn heads_of(
             n_spans,
             n_errors,
             labels,
-            hop,
+            ends,
         });
     }
     Ok(Some(all.into()))
 }
 
-/// A hop as one text: how long its service is, and both names.
-fn write_hop((service, name): (&str, &str), to: &mut Vec<u8>) {
-    to.clear();
-    to.extend_from_slice(&(service.len() as u64).to_le_bytes());
-    to.extend_from_slice(service.as_bytes());
-    to.extend_from_slice(name.as_bytes());
-}
-
-/// Reads what [`write_hop`] wrote.
-pub(super) fn read_hop(text: &[u8]) -> Option<(&str, &str)> {
-    let (len, names) = text.split_first_chunk()?;
-    let len = usize::try_from(u64::from_le_bytes(*len)).ok()?;
-    let (service, name) = names.split_at_checked(len)?;
-    Some((str::from_utf8(service).ok()?, str::from_utf8(name).ok()?))
+/// The ends that a number's text says.
+pub(super) fn read_ends(text: &[u8]) -> Option<Ends<'_>> {
+    postcard::from_bytes(text).ok()
 }

@@ -8,7 +8,7 @@ use longpole_analysis::query::{
 use longpole_proto::UnixNanos;
 
 use crate::sled::bloom::{Item, Key};
-use crate::sled::entry::{self, Head, LIMITS, Labels, Names};
+use crate::sled::entry::{self, Ends, Head, LIMITS, Labels, Names};
 use crate::sled::partition::{Numbers, Partition, Zone};
 use crate::{Order, StorageError};
 
@@ -27,6 +27,8 @@ pub(in crate::sled) struct Plan {
     ranges: Vec<Range>,
     /// What a summary is asked: what is neither in `ranges` nor in `spans`.
     judged: Option<Matcher>,
+    /// Whether that is only asked of the request's ends.
+    is_judged_by_ends: bool,
     spans: Spans,
 }
 
@@ -110,6 +112,7 @@ impl Plan {
             starts: (from.map_or(0, |from| from.0), to.map(|to| to.0)),
             ranges: Vec::new(),
             judged: None,
+            is_judged_by_ends: true,
             spans: Spans::Any,
         };
         let mut judged = Vec::new();
@@ -158,7 +161,10 @@ impl Plan {
                 },
                 Necessary::Operation { service, name },
             ) => self.take_names(service.clone(), name.clone()),
-            _ if matcher.needs() == Needs::Summary => judged.push(query.clone()),
+            _ if matcher.needs() == Needs::Summary => {
+                self.is_judged_by_ends &= query.asks_only_of(&Ends::FIELDS);
+                judged.push(query.clone());
+            }
             _ => self.spans = Spans::Decoded,
         }
         Ok(())
@@ -246,13 +252,21 @@ impl Plan {
         self.matcher.necessary().may_hold(known)
     }
 
-    /// Whether heads and labels decide, without summaries.
-    pub(in crate::sled) fn is_of_labels(&self) -> bool {
-        self.judged.is_none() && !matches!(self.spans, Spans::Decoded)
+    /// Whether heads, labels and ends decide, without summaries.
+    pub(in crate::sled) fn is_of_names(&self) -> bool {
+        self.is_judged_by_ends && !matches!(self.spans, Spans::Decoded)
+    }
+
+    /// Whether a request's ends are as asked for; `None` when the trace must be decoded to know. Where
+    /// names decide, so do this, [`Self::has_labels`] and [`Self::is_in_ranges`] together.
+    pub(in crate::sled) fn has_ends(&self, ends: &Ends<'_>) -> Option<bool> {
+        match &self.judged {
+            None => Some(true),
+            Some(judged) => judged.judge_summary(&ends.summary(), LIMITS),
+        }
     }
 
     /// Whether a span has the names that are asked for; `None` when the trace must be decoded to know.
-    /// Where labels decide, so does this with [`Self::is_in_ranges`].
     ///
     /// # Errors
     /// When the labels are damaged.

@@ -190,6 +190,18 @@ fn requests() -> Vec<OverviewRequest> {
         took(Op::Le, 4),
         Query::compare(RequestField::Errors, Op::Ge, 1),
         Query::compare(RequestField::RootName, Op::Eq, "1"),
+        Query::And(vec![
+            service(0),
+            Query::negated(Query::compare(RequestField::SlowestHopService, Op::Eq, "1")),
+        ]),
+        Query::Or(vec![
+            Query::compare(RequestField::RootService, Op::Eq, "2"),
+            Query::compare(RequestField::SlowestHopName, Op::Ne, "2"),
+        ]),
+        Query::Or(vec![
+            Query::compare(RequestField::RootService, Op::Eq, "2"),
+            took(Op::Ge, 4),
+        ]),
     ];
     let mut requests: Vec<_> = queries.map(overview_of).into();
     requests.push(OverviewRequest {
@@ -242,6 +254,33 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn blocks_are_read_before_anybody_asks_and_once() {
+    let dir = TempDir::new().expect("a directory");
+    let store = nine_blocks(dir.path());
+    let engine = store.engine().expect("open");
+    let core = &engine.core;
+    let (may_remember, n_bytes) = (&core.may_remember, || core.remembered.n_bytes());
+    core.remember_blocks().expect("the store looks");
+    let n_all = n_bytes();
+    assert!(n_all > 0 && may_remember.load(Ordering::Relaxed));
+    core.remember_blocks().expect("the store looks");
+    assert!(
+        !may_remember.load(Ordering::Relaxed),
+        "there was nothing more"
+    );
+    core.remembered.forget();
+    core.remember_blocks().expect("nothing to do");
+    assert_eq!(n_bytes(), 0);
+    // Who asks says that there is more again.
+    let request = overview_of(Query::default());
+    store.overview(&request).expect("the store looks");
+    assert_eq!(
+        (n_bytes(), may_remember.load(Ordering::Relaxed)),
+        (n_all, true)
+    );
 }
 
 #[test]
