@@ -176,7 +176,7 @@ impl Core {
             turn: Mutex::default(),
             entries: Mutex::default(),
             remembered: Remembered::default(),
-            may_remember: AtomicBool::new(true),
+            may_remember: AtomicBool::new(false),
             failed: Mutex::default(),
             is_sealing: AtomicBool::new(false),
             free: Free::default(),

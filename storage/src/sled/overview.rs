@@ -18,8 +18,8 @@ use crate::{Matched, Order, Overview, OverviewBuilder, OverviewRequest, StorageE
 pub(super) use self::heads::Remembered;
 use self::heads::{Heads, Names, read_ends};
 
-/// How long blocks are read at a time for who may come: a tenth of the time between two rounds.
-const REMEMBER_WITHIN: Duration = Duration::from_millis(200);
+/// How long blocks are read at a time for who asked: half of the time between two rounds.
+const REMEMBER_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is found, taken together.
 struct Gathering<'a> {
@@ -103,7 +103,8 @@ impl Core {
 
 impl Core {
     /// Reads some of the blocks that overviews would have to read, the newest first, as long as there are
-    /// any and room to remember them: after a start, and behind who waited for as many as could be read.
+    /// any and room to remember them: behind who waited only for as many as could be read. Before anybody
+    /// asks it would take memory for nothing.
     ///
     /// # Errors
     /// As [`Self::overview`].
