@@ -30,7 +30,8 @@ pub(crate) fn iso(time: UnixNanos) -> String {
     strftime(time, "%Y-%m-%dT%H:%M:%S%.3fZ")
 }
 
-fn strftime(time: UnixNanos, format: &str) -> String {
+/// A point in time as `format` says, in UTC.
+pub(crate) fn strftime(time: UnixNanos, format: &str) -> String {
     let timestamp =
         Timestamp::from_nanosecond(i128::from(time.0)).expect("2554 is before the year 9999");
     timestamp

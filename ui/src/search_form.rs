@@ -13,7 +13,7 @@ use longpole_analysis::query::{Field, Op, Query, RequestField, SpanField};
 use longpole_proto::UnixNanos;
 use longpole_storage::SearchRequest;
 
-use crate::error::BadParameter;
+use crate::error::{BadParameter, UiError};
 pub(crate) use choices::{LASTS, LIMITS, SORTS, STATUSES};
 
 /// The form's names.
@@ -284,6 +284,23 @@ impl SearchForm {
         .into_iter()
         .filter(|(_, text)| !text.is_empty())
         .map(|(field, text): (Field, &String)| Query::compare(field, Op::Eq, text.as_str()))
+    }
+
+    /// The search that was asked for, by parameters some of which were bad before.
+    ///
+    /// # Errors
+    /// When values mean nothing; all of them are told.
+    pub(crate) fn request_unless(
+        &self,
+        mut bad: Vec<BadParameter>,
+        now: UnixNanos,
+    ) -> Result<SearchRequest, UiError> {
+        match self.request(now) {
+            Ok(request) if bad.is_empty() => return Ok(request),
+            Ok(_) => {}
+            Err(more) => bad.extend(more),
+        }
+        Err(UiError::Parameters(bad))
     }
 
     /// The search that was asked for.

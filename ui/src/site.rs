@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, header};
 use longpole_proto::{Trace, TraceId, UnixNanos, wire};
-use longpole_storage::StoredTrace;
+use longpole_storage::{Cancel, StoredTrace};
 use tokio::sync::Semaphore;
 
 use crate::error::UiError;
@@ -57,6 +57,17 @@ impl Site {
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| UiError::Page(Box::new(error)))?
+    }
+
+    /// Likewise, and ends the work when nobody waits for it any more.
+    pub(crate) async fn read_while_wanted<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self, Cancel) -> Result<T, UiError> + Send + 'static,
+    ) -> Result<T, UiError> {
+        let cancel = Cancel::default();
+        // Dropped with this future, when the client is gone.
+        let _guard = cancel.drop_guard();
+        self.read(move |site| work(site, cancel)).await
     }
 
     /// A stored trace as it is. Blocks.

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use longpole_storage::{Cancel, Matched, Overview, heat_row_bounds};
+use longpole_storage::{Matched, Overview, heat_row_bounds};
 use serde::Serialize;
 
 use super::answer;
@@ -100,19 +100,10 @@ pub(crate) async fn overview(
     State(site): State<Site>,
     Pairs(pairs): Pairs,
 ) -> Result<Response, UiError> {
-    let cancel = Cancel::default();
-    // Dropped with this future, when the client is gone.
-    let _guard = cancel.drop_guard();
     let map = site
-        .read(move |site| {
-            let (form, mut bad) = SearchForm::read(pairs);
-            let request = form
-                .request(site.now())
-                .map_err(|more| bad.extend(more))
-                .ok();
-            let request = request
-                .filter(|_| bad.is_empty())
-                .ok_or(UiError::Parameters(bad))?;
+        .read_while_wanted(move |site, cancel| {
+            let (form, bad) = SearchForm::read(pairs);
+            let request = form.request_unless(bad, site.now())?;
             let mut asked = Asked::new(&form, &request, site.now()).map_err(UiError::Parameters)?;
             asked.request.within = None;
             asked.request.cancel = cancel;

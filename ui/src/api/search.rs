@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::TraceSummary;
 use longpole_proto::{SpanId, TraceId};
-use longpole_storage::{Cancel, Matched, Order, SearchLimit, SearchRequest, SearchResult};
+use longpole_storage::{Matched, Order, SearchLimit, SearchRequest, SearchResult};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -178,19 +178,10 @@ pub(crate) async fn search(
     State(site): State<Site>,
     Pairs(pairs): Pairs,
 ) -> Result<Response, UiError> {
-    let cancel = Cancel::default();
-    // Dropped with this future, when the client is gone.
-    let _guard = cancel.drop_guard();
     let (request, result) = site
-        .read(move |site| {
-            let (form, mut bad) = SearchForm::read(pairs);
-            let request = form
-                .request(site.now())
-                .map_err(|more| bad.extend(more))
-                .ok();
-            let mut request = request
-                .filter(|_| bad.is_empty())
-                .ok_or(UiError::Parameters(bad))?;
+        .read_while_wanted(move |site, cancel| {
+            let (form, bad) = SearchForm::read(pairs);
+            let mut request = form.request_unless(bad, site.now())?;
             request.cancel = cancel;
             let result = site.state.store.search(&request)?;
             Ok((request, result))

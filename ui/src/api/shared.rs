@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::traits::{EFFECT_MIN, Fact, LEVEL, Trait};
-use longpole_storage::{Cancel, Matched};
+use longpole_storage::Matched;
 use serde::Serialize;
 
 use super::answer;
@@ -164,11 +164,8 @@ pub(crate) async fn shared(
     State(site): State<Site>,
     Pairs(pairs): Pairs,
 ) -> Result<Response, UiError> {
-    let cancel = Cancel::default();
-    // Dropped with this future, when the client is gone.
-    let _guard = cancel.drop_guard();
     let comparison = site
-        .read(move |site| {
+        .read_while_wanted(move |site, cancel| {
             let (form, bad) = SearchForm::read(pairs);
             compared(site, &form, bad, &cancel)
         })

@@ -1,8 +1,8 @@
 //! Times of a map in words, and where along it some are written.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use longpole_proto::UnixNanos;
+
+use crate::format::strftime;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -71,7 +71,7 @@ fn label(seconds: u64, step: u64) -> String {
         _ if step >= MINUTE => "%H:%M",
         _ => "%H:%M:%S",
     };
-    write(UnixNanos(seconds.saturating_mul(1_000_000_000)), format)
+    strftime(UnixNanos(seconds.saturating_mul(1_000_000_000)), format)
 }
 
 /// From when to when, with the day once where it is one: `22 Nov 2026 01:37–01:40`.
@@ -82,11 +82,11 @@ pub(super) fn range(from: UnixNanos, to: UnixNanos) -> String {
         .all(|time| time.0.is_multiple_of(MINUTE * 1_000_000_000));
     let clock = if is_minutes { "%H:%M" } else { "%H:%M:%S" };
     let day = "%-d %b %Y";
-    let begin = write(from, &format!("{day} {clock}"));
+    let begin = strftime(from, &format!("{day} {clock}"));
     if seconds(from) / DAY == seconds(to) / DAY {
-        return format!("{begin}–{}", write(to, clock));
+        return format!("{begin}–{}", strftime(to, clock));
     }
-    format!("{begin} – {}", write(to, &format!("{day} {clock}")))
+    format!("{begin} – {}", strftime(to, &format!("{day} {clock}")))
 }
 
 /// The same without its day, for where that is known.
@@ -97,13 +97,6 @@ pub(super) fn clock_range(from: UnixNanos, to: UnixNanos) -> String {
         Some((_, clocks)) if is_one_day => clocks.to_owned(),
         _ => whole,
     }
-}
-
-fn write(time: UnixNanos, format: &str) -> String {
-    let timestamp =
-        Timestamp::from_nanosecond(i128::from(time.0)).expect("2554 is before the year 9999");
-    let zoned = timestamp.to_zoned(TimeZone::UTC);
-    zoned.strftime(format).to_string()
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use axum::response::Response;
 use http::request::Parts;
 use longpole_proto::formats::jaeger;
 use longpole_proto::{TraceId, UnixNanos};
-use longpole_storage::Cancel;
 use serde::Serialize;
 
 use super::find::{Written, find, write_traces};
@@ -135,10 +134,8 @@ pub(super) async fn search(State(site): State<Site>, pairs: Pairs) -> Result<Res
     let params = Params::read(pairs, &SEARCH)?;
     let query = trace_query(&params, site.now())?;
     let asked_ids = trace_ids(&params)?;
-    let cancel = Cancel::default();
-    let _guard = cancel.drop_guard();
     let turn = large_answer().await?;
-    let written = site.read(move |site| {
+    let written = site.read_while_wanted(move |site, cancel| {
         let _turn = turn;
         if !asked_ids.is_empty() {
             return write_traces(site, &asked_ids, &cancel, jaeger::write_bare_trace);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use longpole_proto::UnixNanos;
-use longpole_storage::{AggregatesRequest, Cancel, Edge};
+use longpole_storage::{AggregatesRequest, Edge};
 use serde::Serialize;
 
 use super::params::{Params, TimeUnit};
@@ -95,9 +95,7 @@ async fn calls(
     to: UnixNanos,
     service: String,
 ) -> Result<(Vec<Calls>, Vec<&'static str>), UiError> {
-    let cancel = Cancel::default();
-    let _guard = cancel.drop_guard();
-    site.read(move |site| {
+    site.read_while_wanted(move |site, cancel| {
         let request = AggregatesRequest {
             from: Some(from),
             to: Some(to),

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::response::Response;
 use longpole_proto::formats::otlp_json;
 use longpole_proto::{Trace, UnixNanos};
-use longpole_storage::Cancel;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -72,10 +71,8 @@ pub(super) async fn operations(
 /// Whole traces: `{"result":{"resourceSpans":[…]}}`. As in Jaeger, none at all is not found.
 pub(super) async fn search(State(site): State<Site>, pairs: Pairs) -> Result<Response, UiError> {
     let query = trace_query(pairs)?;
-    let cancel = Cancel::default();
-    let _guard = cancel.drop_guard();
     let turn = large_answer().await?;
-    let written = site.read(move |site| {
+    let written = site.read_while_wanted(move |site, cancel| {
         let _turn = turn;
         let found = find(site, &query, &cancel)?;
         let trace_ids: Vec<_> = found.requests.iter().map(|of| of.trace_id).collect();
@@ -133,9 +130,7 @@ pub(super) async fn summaries(State(site): State<Site>, pairs: Pairs) -> Result<
         summaries: Vec<Summary>,
     }
     let query = trace_query(pairs)?;
-    let cancel = Cancel::default();
-    let _guard = cancel.drop_guard();
-    let read = site.read(move |site| {
+    let read = site.read_while_wanted(move |site, cancel| {
         let found = find(site, &query, &cancel)?;
         let summaries = summaries_of(site, found.requests, &cancel)?;
         Ok((to_json(&Summaries { summaries })?, found.missing))

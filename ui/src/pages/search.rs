@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use longpole_analysis::TraceSummary;
 use longpole_analysis::query::Query;
-use longpole_storage::{Cancel, Overview, SearchRequest, SearchResult};
+use longpole_storage::{Overview, SearchRequest, SearchResult};
 
 use crate::error::{BadParameter, UiError};
 use crate::extract::Pairs;
@@ -106,13 +106,10 @@ pub(crate) async fn page(
     State(site): State<Site>,
     Pairs(pairs): Pairs,
 ) -> Result<Response, UiError> {
-    let cancel = Cancel::default();
-    // Dropped with this future, when the client is gone.
-    let _guard = cancel.drop_guard();
-    site.read(move |site| {
+    site.read_while_wanted(move |site, cancel| {
         let is_of_list = |(name, value): &(String, String)| name == HOP && !value.is_empty();
         let has_hop_of_list = pairs.iter().any(is_of_list);
-        let (form, mut bad) = SearchForm::read(pairs);
+        let (form, bad) = SearchForm::read(pairs);
         // To the URL that says it plainly, as every link does.
         if has_hop_of_list && bad.is_empty() {
             return Ok(Redirect::to(&site.urls().search_for(&form)).into_response());
@@ -120,37 +117,31 @@ pub(crate) async fn page(
         if let Some(trace_id) = open::trace_id(form.q.trim()) {
             return Ok(Redirect::to(&site.urls().trace(trace_id)).into_response());
         }
-        let request = form
-            .request(site.now())
-            .map_err(|more| bad.extend(more))
-            .ok();
-        match request.filter(|_| bad.is_empty()) {
-            None => {
-                let page = found(site, &form, &bad, None)?;
-                Ok((StatusCode::BAD_REQUEST, html(page)).into_response())
-            }
-            Some(mut request) => {
+        let asked = form
+            .request_unless(bad, site.now())
+            .and_then(|mut request| {
                 request.cancel = cancel;
-                let (overview, result) = match ask(site, &form, &mut request) {
-                    Ok(answers) => answers,
-                    Err(UiError::Parameters(bad)) => {
-                        let page = found(site, &form, &bad, None)?;
-                        return Ok((StatusCode::BAD_REQUEST, html(page)).into_response());
-                    }
-                    Err(error) => return Err(error),
-                };
-                if result.requests.is_empty() && site.state.store.stats()?.n_spans == 0 {
-                    return empty(site).map(html);
-                }
-                let heat_map = HeatMap::new(site.urls(), &form, &overview.0, &overview.1);
-                let answers = Answers {
-                    request: &request,
-                    result: &result,
-                    heat_map,
-                };
-                found(site, &form, &[], Some(answers)).map(html)
+                let answers = ask(site, &form, &mut request)?;
+                Ok((request, answers))
+            });
+        let (request, (overview, result)) = match asked {
+            Ok(asked) => asked,
+            Err(UiError::Parameters(bad)) => {
+                let page = found(site, &form, &bad, None)?;
+                return Ok((StatusCode::BAD_REQUEST, html(page)).into_response());
             }
+            Err(error) => return Err(error),
+        };
+        if result.requests.is_empty() && site.state.store.stats()?.n_spans == 0 {
+            return empty(site).map(html);
         }
+        let heat_map = HeatMap::new(site.urls(), &form, &overview.0, &overview.1);
+        let answers = Answers {
+            request: &request,
+            result: &result,
+            heat_map,
+        };
+        found(site, &form, &[], Some(answers)).map(html)
     })
     .await
 }

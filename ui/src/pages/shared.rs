@@ -99,10 +99,7 @@ pub(crate) async fn page(
     State(site): State<Site>,
     Pairs(pairs): Pairs,
 ) -> Result<Response, UiError> {
-    let cancel = Cancel::default();
-    // Dropped with this future, when the client is gone.
-    let _guard = cancel.drop_guard();
-    site.read(move |site| {
+    site.read_while_wanted(move |site, cancel| {
         let (form, bad) = SearchForm::read(pairs);
         match compared(site, &form, bad, &cancel) {
             Ok(comparison) => {
@@ -126,17 +123,12 @@ pub(crate) async fn page(
 pub(crate) fn compared(
     site: &Site,
     form: &SearchForm,
-    mut bad: Vec<BadParameter>,
+    bad: Vec<BadParameter>,
     cancel: &Cancel,
 ) -> Result<Comparison, UiError> {
-    let request = form.request(site.now()).map_err(|more| bad.extend(more));
-    match request {
-        Ok(mut request) if bad.is_empty() => {
-            request.cancel = cancel.clone();
-            Comparison::of(&*site.state.store, &*site.state.clock, &request, cancel)
-        }
-        _ => Err(UiError::Parameters(bad)),
-    }
+    let mut request = form.request_unless(bad, site.now())?;
+    request.cancel = cancel.clone();
+    Comparison::of(&*site.state.store, &*site.state.clock, &request, cancel)
 }
 
 fn rendered(

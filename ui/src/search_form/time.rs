@@ -5,6 +5,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use longpole_proto::UnixNanos;
 
+use crate::format::strftime;
+
 /// What the text should be.
 pub(super) const EXPECTED: &str = "a time such as 2026-11-22T01:47:54Z (UTC when it names no zone), or Unix time in s, ms, µs or ns";
 
@@ -42,10 +44,7 @@ pub(super) fn write(time: UnixNanos) -> String {
     } else {
         "%Y-%m-%dT%H:%M:%S%.f"
     };
-    let timestamp =
-        Timestamp::from_nanosecond(i128::from(time.0)).expect("2554 is before the year 9999");
-    let zoned = timestamp.to_zoned(TimeZone::UTC);
-    zoned.strftime(format).to_string()
+    strftime(time, format)
 }
 
 #[cfg(test)]
