@@ -29,6 +29,8 @@ pub(in crate::sled) struct Plan {
     judged: Option<Matcher>,
     /// Whether that is only asked of the request's ends.
     is_judged_by_ends: bool,
+    /// Whether the span that has what is in `spans` must have failed; one has, by `ranges`.
+    asks_failed: bool,
     spans: Spans,
 }
 
@@ -113,6 +115,7 @@ impl Plan {
             ranges: Vec::new(),
             judged: None,
             is_judged_by_ends: true,
+            asks_failed: false,
             spans: Spans::Any,
         };
         let mut judged = Vec::new();
@@ -120,6 +123,10 @@ impl Plan {
         flatten(query, &mut conjuncts);
         for part in conjuncts {
             plan.take(part, &mut judged)?;
+        }
+        // That it is the span with the names that failed only the spans tell.
+        if plan.asks_failed && !matches!(plan.spans, Spans::Any) {
+            plan.spans = Spans::Decoded;
         }
         plan.judged = match plan.spans {
             Spans::Decoded => {
@@ -134,25 +141,10 @@ impl Plan {
 
     fn take(&mut self, query: &Query, judged: &mut Vec<Query>) -> Result<(), QueryError> {
         let matcher = Matcher::new(query)?;
+        if self.take_number(query, matcher.necessary()) {
+            return Ok(());
+        }
         match (query, matcher.necessary()) {
-            // Of a lone comparison what is necessary is all there is to it.
-            (
-                Query::Compare {
-                    field: Field::Request(of),
-                    ..
-                },
-                &Necessary::Number {
-                    field,
-                    least,
-                    greatest,
-                },
-            ) if *of == field && HEAD_NUMBERS.contains(of) => {
-                self.ranges.push(Range {
-                    field,
-                    least,
-                    greatest,
-                });
-            }
             (
                 Query::Compare {
                     field: Field::Span(SpanField::Service | SpanField::Name),
@@ -168,6 +160,38 @@ impl Plan {
             _ => self.spans = Spans::Decoded,
         }
         Ok(())
+    }
+
+    /// Takes a lone comparison of what heads count, of which what is necessary is all there is to it; and
+    /// that a span failed.
+    fn take_number(&mut self, query: &Query, necessary: &Necessary) -> bool {
+        let (compared, is_of_any) = match query {
+            Query::SomeSpan(query) => (&**query, true),
+            query => (query, false),
+        };
+        let (
+            Query::Compare { field: of, op, .. },
+            &Necessary::Number {
+                field,
+                least,
+                greatest,
+            },
+        ) = (compared, necessary)
+        else {
+            return false;
+        };
+        let is_failed = *of == Field::Span(SpanField::Status) && *op == Op::Eq;
+        let is_of_head = *of == Field::Request(field) && HEAD_NUMBERS.contains(&field);
+        if !(is_failed || is_of_head) {
+            return false;
+        }
+        self.asks_failed |= is_failed && !is_of_any;
+        self.ranges.push(Range {
+            field,
+            least,
+            greatest,
+        });
+        true
     }
 
     fn take_names(&mut self, new_service: Option<String>, new_name: Option<String>) {

@@ -142,6 +142,42 @@ fn only_traces_with_the_value_are_decoded_whatever_the_bloom_lets_pass() {
 }
 
 #[test]
+fn whether_a_span_failed_is_told_without_decoding_unless_more_is_asked_of_it() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, clock) = at_rest(dir.path(), &FaultyDisk::new());
+    // Of both services a span; in the first trace none failed, in the second the web's, in the third the
+    // shop's.
+    for trace in 1..=3 {
+        let span = |n: u8, service: &str| {
+            let span = SpanBuilder::new(n.into(), "work").service(service);
+            if n == trace { span.error("") } else { span }
+        };
+        let request = request_of(id(trace), [span(2, "web"), span(3, "shop")]);
+        send(&store, request, clock.now()).expect("acknowledged");
+    }
+    seal_all(&store.engine().expect("open"));
+    let failed = || Query::compare(SpanField::Status, Op::Eq, "error");
+    let web = || Query::compare(SpanField::Service, Op::Eq, "web");
+    let some = |query: Query| Query::SomeSpan(Box::new(query));
+    let cases = [
+        (failed(), vec![2, 3], 0),
+        (some(failed()), vec![2, 3], 0),
+        (Query::And(vec![web(), some(failed())]), vec![2, 3], 0),
+        (Query::And(vec![failed(), web()]), vec![2], 2),
+        (some(Query::And(vec![failed(), web()])), vec![2], 2),
+        (Query::negated(failed()), vec![1, 2, 3], 3),
+    ];
+    for (query, expected, n_verified) in cases {
+        let result = store.search(&search_for(query.clone(), 5));
+        let result = result.expect("the store searches");
+        let mut found = traces_of(&result);
+        found.sort_unstable();
+        assert_eq!((found, result.complete), (expected, true), "{query:?}");
+        assert_eq!(result.scanned.traces_verified, n_verified, "{query:?}");
+    }
+}
+
+#[test]
 fn of_damaged_lanes_the_blocks_own_blooms_tell() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = nine_blocks(dir.path());
