@@ -1,4 +1,4 @@
-//! Takes pictures of the trace page: the README's two into `docs/images`, or, given a folder, every
+//! Takes pictures of the pages: the README's two into `docs/images`, or, given a folder, every
 //! view of the demo's slow checkout and of a large report, light and dark, wide and narrow, to be
 //! looked at. Says nothing when all is well.
 
@@ -54,7 +54,10 @@ struct Pictures {
 impl Pictures {
     async fn of_the_readme(&self, folder: &Path) -> anyhow::Result<()> {
         self.browser.resize(1280, 765).await;
-        self.take(folder, "trace", &self.path).await
+        self.take(folder, "trace", &self.path).await?;
+        self.browser.resize(1280, 960).await;
+        self.take(folder, "search", "/?service=inventory&min=150ms")
+            .await
     }
 
     async fn of_every_view(&self, folder: &Path) -> anyhow::Result<()> {
@@ -102,8 +105,9 @@ impl Pictures {
     async fn take(&self, folder: &Path, name: &str, path: &str) -> anyhow::Result<()> {
         self.browser.open(&self.server.ui_url(path)).await;
         eventually("the page to be whole", async || {
-            let status = self.browser.texts("#st").await.concat();
-            (!status.contains("loading")).then_some(())
+            let status = self.browser.texts("#st, #shared [role=status]").await;
+            let waits = |text: &String| text.contains("loading") || text.contains("in common?");
+            (!status.iter().any(waits)).then_some(())
         })
         .await;
         let file = folder.join(format!("{name}.png"));

@@ -43,6 +43,21 @@ impl Asked {
         asked
     }
 
+    /// What of a query only says of which services and operations requests are, beside all else that it asks:
+    /// who is compared with who is found must be so, too, or whatever comes with them is told as news.
+    pub fn frame(query: &Query) -> Query {
+        let mut kept = Vec::new();
+        let mut queries = vec![query];
+        while let Some(query) = queries.pop() {
+            match query {
+                Query::And(all) => queries.extend(all.iter().rev()),
+                query if Self::of(query).is_narrow => {}
+                query => kept.push(query.clone()),
+            }
+        }
+        Query::all_of(kept)
+    }
+
     /// Whether it narrows to some of the requests of an operation: whether it asks for more than
     /// services and names.
     pub fn is_narrow(&self) -> bool {

@@ -274,6 +274,37 @@ fn facts(trace: &Trace) -> Vec<Fact> {
     tally.facts().map(|(fact, _)| fact.clone()).collect()
 }
 
+#[test]
+fn who_is_compared_has_the_services_and_names_that_are_asked_for() {
+    let cases = [
+        ("service = web", "service = web"),
+        (
+            "service = web and duration > 1s and name = x",
+            "service = web and name = x",
+        ),
+        (
+            "(service = web or name = x) and status = error",
+            "service = web or name = x",
+        ),
+        (
+            "{service = web} and trace.rootName = x",
+            "{service = web} and trace.rootName = x",
+        ),
+        ("{service = web and status = error}", ""),
+        ("not service = web", ""),
+        ("service = web or status = error", ""),
+        ("duration > 1s", ""),
+    ];
+    for (asked, frame) in cases {
+        let query = Query::parse(asked).unwrap();
+        assert_eq!(
+            Asked::frame(&query),
+            Query::parse(frame).unwrap(),
+            "{asked}"
+        );
+    }
+}
+
 proptest! {
     /// A fact's query finds the requests on which the fact holds, and no others.
     #[test]

@@ -58,6 +58,8 @@ pub(crate) struct Comparison {
     pub(crate) is_hop_asked: bool,
     /// Their most frequent slowest hop.
     pub(crate) hop: Option<CommonHop>,
+    /// What the others are asked for, too: services and names.
+    pub(crate) frame: Query,
     /// How many other requests of the same operations there are.
     pub(crate) others: Matched,
     /// Whether their spans were read as far as they were to be: not so when the time was over.
@@ -114,6 +116,7 @@ impl Comparison {
         cancel: &Cancel,
     ) -> Result<Self, UiError> {
         let asked = Asked::of(&request.query);
+        let frame = Asked::frame(&request.query);
         let (which, mut these) = these(store, request, &asked)?;
         let n_found = these.len();
         let operations = operations(&these);
@@ -122,12 +125,15 @@ impl Comparison {
             None
         } else {
             let request = OverviewRequest {
-                query: Query::any_of(operations.iter().map(|(service, name)| {
-                    Query::all_of([
-                        equal(RequestField::RootService, service),
-                        equal(RequestField::RootName, name),
-                    ])
-                })),
+                query: Query::all_of([
+                    frame.clone(),
+                    Query::any_of(operations.iter().map(|(service, name)| {
+                        Query::all_of([
+                            equal(RequestField::RootService, service),
+                            equal(RequestField::RootName, name),
+                        ])
+                    })),
+                ]),
                 from: request.from,
                 to: request.to,
                 n_hops: HOPS_MAX,
@@ -164,6 +170,7 @@ impl Comparison {
                     .and_then(|overview| n_elsewhere(overview, &hop)),
                 ..hop
             }),
+            frame,
             others,
             has_read_all_others: is_read && others == Matched::Exactly(n_drawn),
             is_read,

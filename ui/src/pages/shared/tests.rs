@@ -138,7 +138,7 @@ async fn without_more_to_narrow_it_those_listed_are_compared_with_the_rest() {
     let page = get(&site(rollout()), "/shared?service=gateway").await;
     // The 20 slowest: the 16, and 4 of the others.
     let sentence = "14 of the 20 requests listed have the same slowest hop: inventory GET /stock. Of the 96 \
-                    other requests of the same operation, it is the slowest in 3 %.";
+                    other requests of the same operation with service = gateway, it is the slowest in 3 %.";
     assert_eq!(page.texts(".shared .verdict"), [sentence]);
     assert_eq!(
         page.texts(".traits li"),
@@ -152,6 +152,32 @@ async fn without_more_to_narrow_it_those_listed_are_compared_with_the_rest() {
             "All 20 requests listed have the same slowest hop: gateway POST /checkout. Of the 96 other \
              requests of the same operation, it is the slowest in 82 %."
         ]
+    );
+}
+
+#[tokio::test]
+async fn what_comes_with_the_service_that_is_asked_for_is_no_news() {
+    // Some slow and some quick checkouts ask a fraud service, which is always in Bern.
+    let with_fraud = |n: u64, took: u64, is_asked: bool| {
+        let root = SpanBuilder::new(1, "POST /checkout").service("gateway");
+        let fraud = SpanBuilder::new(2, "POST /score")
+            .service("fraud")
+            .attribute("city", "Bern")
+            .parent(1);
+        let spans = [root.at(0, took), fraud.at(0, 1)];
+        let trace = parts_of(spans.into_iter().take(if is_asked { 2 } else { 1 }));
+        Trace::new(trace_id(n), trace).unwrap()
+    };
+    let traces = (1..=100_u64).map(|n| {
+        let took = if n <= 20 { 500 + n } else { n };
+        with_fraud(n, took, n % 2 == 0)
+    });
+    let page = get(&site(traces), "/shared?service=fraud&min=300ms").await;
+    assert!(page.texts(".traits li").is_empty(), "{}", page.text());
+    let basis = page.texts(".shared .basis").concat();
+    assert!(
+        basis.starts_with("Compared: 10 requests with 40 others,"),
+        "{basis}"
     );
 }
 

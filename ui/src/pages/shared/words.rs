@@ -1,6 +1,7 @@
 //! A comparison in words. What was not looked at is not said to have been, and nothing is called a cause.
 
 use longpole_analysis::format::{count, label, percent};
+use longpole_analysis::query::Query;
 use longpole_analysis::traits::{AttributeOf, EFFECT_MIN, Fact, LEVEL, Trait, What};
 use longpole_storage::Matched;
 
@@ -165,21 +166,25 @@ fn elsewhere(form: &SearchForm, comparison: &Comparison, hop: &CommonHop) -> Str
     let times = [&form.from, &form.to, &form.last];
     let is_all_time = times.iter().all(|time| matches!(time.as_str(), "" | "all"));
     let in_time = if is_all_time { "" } else { " in this time" };
+    let with = match &comparison.frame {
+        frame if *frame == Query::default() => String::new(),
+        frame => format!(" with {frame}"),
+    };
+    let alike = format!("of the same operation{s}{with}{in_time}");
     match (comparison.others, hop.n_others) {
         (Matched::Exactly(0), _) => {
-            format!("There are no other requests of the same operation{s}{in_time}.")
+            format!("There are no other requests {alike}.")
         }
         (Matched::Exactly(n), Some(n_hop)) => {
             let others = Count(n);
             format!(
-                "Of the {others} other request{} of the same operation{s}{in_time}, it is the slowest in {}.",
+                "Of the {others} other request{} {alike}, it is the slowest in {}.",
                 others.s(),
                 percent(n_hop, n)
             )
         }
         _ => format!(
-            "How often it is that in other requests of the same operation{s}{in_time} was not counted: they \
-             are too many."
+            "How often it is that in other requests {alike} was not counted: they are too many."
         ),
     }
 }
