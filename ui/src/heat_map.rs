@@ -5,7 +5,8 @@
 //! The map is of more than the list, so that one sees what is selected among the rest and can widen it:
 //! of the form without its durations, and where it has
 //! - the last hour (or another): of all of that,
-//! - else a beginning and an end: of three times as long, as much again before and behind,
+//! - else a beginning and an end: of three times as long, as much again before and behind, and of 24 s at
+//!   the least,
 //! - else a beginning: of as much again before it, counted to now,
 //! - else: of all times.
 //!
@@ -34,6 +35,9 @@ const COLUMNS_MAX: u16 = 61;
 
 /// How many columns there are at least, so that few are not too wide.
 const COLUMNS_MIN: i64 = 24;
+
+/// How long a map of some stretch of time is at least: so many columns of a second.
+const NANOS_MIN: u64 = COLUMNS_MIN.unsigned_abs() * 1_000_000_000;
 
 /// How long a page waits for its map, unless all are to be counted.
 const WITHIN: Duration = Duration::from_millis(300);
@@ -75,10 +79,12 @@ impl Asked {
         {
             let end = list.to.unwrap_or(now);
             let nanos = end.0.saturating_sub(begin.0);
-            from = Some(UnixNanos(begin.0.saturating_sub(nanos)));
+            // Of columns of a second, too, there are to be enough.
+            let around = nanos.max(NANOS_MIN.saturating_sub(nanos).div_ceil(2));
+            from = Some(UnixNanos(begin.0.saturating_sub(around)));
             to = list
                 .to
-                .and_then(|to| to.0.checked_add(nanos))
+                .and_then(|to| to.0.checked_add(around))
                 .map(UnixNanos);
         }
         Ok(Self {
@@ -118,11 +124,13 @@ impl Asked {
             }
         }
         let missing = (COLUMNS_MIN - (last - first + 1)).max(0);
-        // None begins before there was time.
-        let before = i64::try_from(columns.start.0 / step).unwrap_or(i64::MAX);
-        let before = before.saturating_add(first).max(0).min(missing / 2);
-        first -= before;
-        last += missing - before;
-        (first, last)
+        // None begins before what was asked for, or before there was time: it is not known to be empty.
+        let from = self.request.from.unwrap_or(UnixNanos(0));
+        let first_asked = column_of(from).unwrap_or(i64::MIN);
+        let before = first.saturating_sub(first_asked).clamp(0, missing / 2);
+        let to = self.request.to.map(|to| UnixNanos(to.0.saturating_sub(1)));
+        let last_asked = to.and_then(column_of).unwrap_or(i64::MAX);
+        let behind = last_asked.saturating_sub(last).clamp(0, missing - before);
+        (first - before, last + behind)
     }
 }

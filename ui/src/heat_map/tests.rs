@@ -93,6 +93,36 @@ async fn what_is_selected_is_framed_among_the_rest() {
 }
 
 #[tokio::test]
+async fn nothing_is_drawn_empty_that_was_not_looked_at() {
+    // One each second, for two minutes.
+    let site = site((1..=120).map(|n| request(n, n * 1_000, 20)));
+    // Three seconds of them; the first ones; the last.
+    for (from, to) in [
+        ("01:48:30", "01:48:33"),
+        ("01:47:54", "01:48:00"),
+        ("01:49:50", "01:50:00"),
+    ] {
+        let uri = format!("/?from=2026-11-22T{from}&to=2026-11-22T{to}");
+        let page = get(&site, &uri).await;
+        let drawn = &page.attributes("#heat", "style")[0];
+        let n_columns = drawn.split([':', ';']).nth(1).expect("a number");
+        let n_columns: usize = n_columns.parse().expect("a number");
+        let hrefs = page.attributes(".hg a", "href");
+        let filled: std::collections::BTreeSet<_> = hrefs
+            .iter()
+            .filter_map(|href| href.split("from=").nth(1)?.split('&').next())
+            .collect();
+        let n_before_and_behind = n_columns - filled.len();
+        let most = if from == "01:48:30" { 0 } else { 13 };
+        assert!((15..=61).contains(&n_columns), "{uri}: {n_columns}");
+        assert!(
+            n_before_and_behind <= most,
+            "{uri}: {filled:?} of {n_columns}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn without_a_last_hour_the_map_is_three_times_as_wide() {
     let site = site(many());
     let uri = "/?from=2026-11-22T01:50&to=2026-11-22T01:52";
