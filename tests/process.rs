@@ -247,7 +247,7 @@ async fn kill_9_right_behind_a_deletion_brings_nothing_back() {
         assert_eq!(deleted.status(), 200);
         process.signal(Signal::KILL);
         process.ended().await;
-        let process = Process::start_with(&data_dir, &["--token-file", tokens]).await;
+        let mut process = Process::start_with(&data_dir, &["--token-file", tokens]).await;
         for trace in 1..=round {
             let status = async |trace| {
                 let reply = process.client.try_get(&path(trace), &headers).await;
@@ -256,6 +256,8 @@ async fn kill_9_right_behind_a_deletion_brings_nothing_back() {
             assert_eq!(status(trace).await, 404, "{trace} of {round}");
             assert_eq!(status(100 + trace).await, 200, "{trace} of {round}");
         }
+        process.signal(Signal::KILL);
+        process.ended().await;
     }
 }
 

@@ -255,6 +255,11 @@ impl SearchForm {
         )
     }
 
+    /// Whether nothing but a query is filled in.
+    pub(crate) fn is_of_query(&self) -> bool {
+        self.pairs().iter().all(|(name, _)| *name == "q")
+    }
+
     /// Whether anything narrows the search.
     pub(crate) fn is_narrow(&self) -> bool {
         let narrowing = [

@@ -4,7 +4,7 @@ use longpole_proto::testing::{SpanBuilder, span_id, trace_of};
 use longpole_proto::wire::{ExportRequest, encode_traces};
 use longpole_storage::StoreConfig;
 
-use crate::testing::{FakeStore, ask, checkout, get, site, site_at, site_over};
+use crate::testing::{FakeStore, ask, checkout, get, site, site_at, site_over, trace_with_id};
 
 const ID: &str = "b7ad6b7169203331a1b2c3d4e5f60709";
 
@@ -24,6 +24,42 @@ async fn the_box_leads_to_the_trace_it_names_or_to_a_search() {
         let reply = get(&site, &format!("{base}/trace?id=%3Cb%3E%20x")).await;
         assert_eq!(reply.status, StatusCode::SEE_OTHER);
         assert_eq!(reply.header("location"), format!("{base}/?q=%3Cb%3E%20x"));
+    }
+}
+
+#[tokio::test]
+async fn the_box_leads_to_the_request_that_has_an_id_as_an_attribute() {
+    const UUID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    let request = |n: u64, key: &str, id: &str| {
+        let root = SpanBuilder::new(1, "GET /").attribute(key, id);
+        trace_with_id(n, [root])
+    };
+    let site = site([
+        request(1, "http.request.header.x-request-id", UUID),
+        request(2, "request.id", "twice-4711"),
+        request(3, "request_id", "twice-4711"),
+        request(4, "note", "nothing-4711"),
+    ]);
+    let trace = |n: u64| format!("/trace/{n:032x}");
+    let unknown = UUID.replace('0', "1");
+    for (text, page, is_asked_beside) in [
+        (UUID, trace(1), false),
+        ("twice-4711", "/?q=twice-4711".to_owned(), true),
+        ("nothing-4711", "/?q=nothing-4711".to_owned(), true),
+        // As before, an ID that nothing has is a trace's.
+        (
+            &unknown,
+            format!("/trace/{}", unknown.replace('-', "")),
+            false,
+        ),
+    ] {
+        let reply = get(&site, &format!("/trace?id={text}")).await;
+        assert_eq!(reply.header("location"), page, "{text}");
+        let reply = get(&site, &format!("/?q={text}")).await;
+        assert_eq!(reply.status == StatusCode::OK, is_asked_beside, "{text}");
+        // Who asks for more than that wants a list.
+        let reply = get(&site, &format!("/?q=x-{text}&min=1ms")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{text}");
     }
 }
 

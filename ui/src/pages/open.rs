@@ -1,10 +1,15 @@
-//! Where the box above every page leads: to the trace whose ID is in it, else to a search.
+//! Where the box above every page leads: to the trace whose ID is in it, or that has it as a request's ID;
+//! else to a search.
+
+use std::ops::RangeInclusive;
 
 use axum::extract::State;
 use axum::response::Redirect;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use longpole_analysis::query::{Field, Op, Query, Scope};
 use longpole_proto::TraceId;
+use longpole_storage::{Cancel, SearchRequest};
 
 use crate::error::UiError;
 use crate::extract::Pairs;
@@ -14,20 +19,86 @@ use crate::site::Site;
 /// Where the digits of a UUID are cut by dashes.
 const UUID_PARTS: [usize; 5] = [8, 4, 4, 4, 12];
 
+/// What attributes are called that have the ID of a request.
+const REQUEST_ID_KEYS: [&str; 16] = [
+    "request.id",
+    "request_id",
+    "requestId",
+    "x-request-id",
+    "http.request.id",
+    "http.request_id",
+    "http.request.header.x-request-id",
+    "http.request.header.x-correlation-id",
+    "http.response.header.x-request-id",
+    "correlation.id",
+    "correlation_id",
+    "correlationId",
+    "x-correlation-id",
+    "transaction.id",
+    "aws.request_id",
+    "faas.invocation_id",
+];
+
+/// How long a request's ID is.
+const REQUEST_ID_BYTES: RangeInclusive<usize> = 8..=128;
+
 /// Leads from what names a trace to its page, from anything else to a search for it.
 pub(crate) async fn redirect(State(site): State<Site>, pairs: Pairs) -> Result<Redirect, UiError> {
     let pairs = pairs.only(&["id"])?;
-    let text = pairs.last().map_or("", |(_, value)| value.trim());
-    let urls = site.urls();
-    Ok(Redirect::to(
-        &match trace_id(text).or_else(|| trace_id_in(text)) {
+    let text = pairs
+        .last()
+        .map_or("", |(_, value)| value.trim())
+        .to_owned();
+    site.read_while_wanted(move |site, cancel| {
+        let named = named(site, &text, cancel)?.or_else(|| trace_id_in(&text));
+        let urls = site.urls();
+        Ok(Redirect::to(&match named {
             Some(trace_id) => urls.trace(trace_id),
             None => urls.search_for(&SearchForm {
-                q: text.to_owned(),
+                q: text,
                 ..SearchForm::default()
             }),
-        },
-    ))
+        }))
+    })
+    .await
+}
+
+/// The trace that a text names and nothing else: by its own ID, or by one that an attribute of a single
+/// request has. Blocks.
+///
+/// # Errors
+/// When the store cannot answer.
+pub(crate) fn named(site: &Site, text: &str, cancel: Cancel) -> Result<Option<TraceId>, UiError> {
+    let store = &site.state.store;
+    let trace_id = trace_id(text);
+    if let Some(trace_id) = trace_id
+        && store.trace_version(trace_id)?.is_some()
+    {
+        return Ok(Some(trace_id));
+    }
+    if !may_be_request_id(text) {
+        return Ok(trace_id);
+    }
+    let of_key = |key| Query::compare(Field::attribute(Scope::Any, key), Op::Eq, text);
+    let found = store.search(&SearchRequest {
+        query: Query::any_of(REQUEST_ID_KEYS.map(of_key)),
+        limit: 2,
+        cancel,
+        ..SearchRequest::default()
+    })?;
+    Ok(match &found.requests[..] {
+        [only] => Some(only.trace_id),
+        _ => trace_id,
+    })
+}
+
+/// Whether a text is as IDs are: one word, not all letters.
+fn may_be_request_id(text: &str) -> bool {
+    REQUEST_ID_BYTES.contains(&text.len())
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte))
 }
 
 /// The trace that a text names and nothing else: by 16 or 32 hex digits in any case, those of a UUID, a W3C

@@ -114,7 +114,13 @@ pub(crate) async fn page(
         if has_hop_of_list && bad.is_empty() {
             return Ok(Redirect::to(&site.urls().search_for(&form)).into_response());
         }
-        if let Some(trace_id) = open::trace_id(form.q.trim()) {
+        let text = form.q.trim();
+        let named = if form.is_of_query() && bad.is_empty() {
+            open::named(site, text, cancel.clone())?
+        } else {
+            open::trace_id(text)
+        };
+        if let Some(trace_id) = named {
             return Ok(Redirect::to(&site.urls().trace(trace_id)).into_response());
         }
         let asked = form
