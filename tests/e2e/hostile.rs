@@ -205,6 +205,8 @@ async fn hostile_text_is_inert_on_every_page_and_in_every_answer() {
             format!("/api/v1/traces/{id}/analysis"),
             format!("/api/v1/traces/{id}/columns"),
             format!("/api/traces/{id}"),
+            format!("/api/v3/traces/{id}"),
+            format!("/api/traces?traceID={id}"),
         ] {
             assert_eq!(get(payload, path).await.status, 200, "{payload:?}");
         }
@@ -225,6 +227,25 @@ async fn hostile_text_is_inert_on_every_page_and_in_every_answer() {
             format!("/api/traces/{text}"),
             format!("/api/v1/attributes/{text}/values"),
             format!("/api/v1/operations?service={text}"),
+            format!("/?q={text}&hopService={text}&hopName={text}&status={text}"),
+            format!("/?hop={text}"),
+            format!("/shared?service={text}"),
+            format!("/shared?q={text}"),
+            format!("/api/v1/shared?op={text}"),
+            format!("/api/v1/overview?q={text}&from={text}"),
+            format!("/api/v1/suggest?q={text}&at={n}"),
+            format!("/api/v1/suggest?q=service%3D{text}"),
+            format!("/api/v1/suggest?service={text}"),
+            format!("/api/v1/suggest?op={text}&service={text}"),
+            format!("/api/services/{text}/operations"),
+            format!("/api/operations?service={text}&spanKind={text}"),
+            format!("/api/traces?service={text}&operation={text}&tags={text}&tag={text}"),
+            format!("/api/traces?traceID={text}&prettyPrint={text}"),
+            format!("/api/dependencies?endTs={text}&lookback={text}"),
+            format!("/api/v3/operations?service={text}"),
+            format!("/api/v3/traces?query.service_name={text}&query.start_time_min={text}"),
+            format!("/api/v3/trace-summaries?query.serviceName={text}&query.attributes={text}"),
+            format!("/api/v3/traces/{text}"),
         ] {
             get(payload, path).await;
         }
@@ -239,6 +260,17 @@ async fn hostile_text_is_inert_on_every_page_and_in_every_answer() {
         "/api/v1/attributes",
         "/api/v1/attributes/url.full/values",
         "/api/v1/status",
+        "/api/v1/pins",
+        "/shared?limit=200",
+        "/api/v1/shared?limit=200",
+        "/api/v1/overview",
+        "/api/v1/suggest?q=",
+        "/api/v1/suggest?q=service+%3D+",
+        "/api/v1/suggest?q=name+%3D+",
+        "/api/services",
+        "/api/v3/services",
+        "/api/operations?service=web",
+        "/api/openapi.json",
     ] {
         let reply = get("all", path.to_owned()).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
