@@ -240,6 +240,11 @@ async fn the_form_asks_for_errors_and_for_the_slowest_hop() {
             .await;
         browser.click("#find button").await;
         headed(&browser, "9 requests").await;
+        let is_short = browser
+            .url()
+            .await
+            .ends_with("/?status=error&sort=slowest&limit=20");
+        assert_eq!(is_short, script == Script::On, "{}", browser.url().await);
         let hops = browser.texts("select[name=hop] option").await;
         assert_eq!(hops, ["anything", "db SELECT orders"], "{script:?}");
 

@@ -47,6 +47,7 @@ pub(crate) static JS: LazyLock<Asset> = LazyLock::new(|| {
 /// Those of the search page, as one.
 pub(crate) static SEARCH_JS: LazyLock<Asset> = LazyLock::new(|| {
     let scripts = concat!(
+        include_str!("../assets/form.js"),
         include_str!("../assets/heat_map.js"),
         include_str!("../assets/shared.js"),
         include_str!("../assets/suggest.js")
