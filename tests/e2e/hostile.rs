@@ -170,6 +170,71 @@ fn escaped(text: &str) -> String {
     percent_encoding::percent_encode(&bytes, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
+/// Pages and answers that have something of many traces.
+const LISTS: [&str; 20] = [
+    "/?limit=200",
+    "/?limit=200&sort=newest",
+    "/status",
+    "/api/v1/search?limit=200",
+    "/api/v1/services",
+    "/api/v1/operations",
+    "/api/v1/attributes",
+    "/api/v1/attributes/url.full/values",
+    "/api/v1/status",
+    "/api/v1/pins",
+    "/shared?limit=200",
+    "/api/v1/shared?limit=200",
+    "/api/v1/overview",
+    "/api/v1/suggest?q=",
+    "/api/v1/suggest?q=service+%3D+",
+    "/api/v1/suggest?q=name+%3D+",
+    "/api/services",
+    "/api/v3/services",
+    "/api/operations?service=web",
+    "/api/openapi.json",
+];
+
+/// Pages and answers that are asked for by a text, for a trace.
+fn with_text(id: &str, text: &str) -> impl Iterator<Item = String> {
+    [
+        format!("/?service={text}"),
+        format!("/?op={text}&min={text}&last={text}"),
+        format!("/?{text}={text}"),
+        format!("/trace?id={text}"),
+        format!("/trace/{text}"),
+        format!("/trace/{id}?q={text}"),
+        format!("/trace/{id}?view={text}&span={text}"),
+        format!("/trace/{id}/span/{text}"),
+        format!("/{text}"),
+        format!("/api/v1/search?service={text}&op={text}"),
+        format!("/api/v1/search?after={text}"),
+        format!("/api/v1/traces/{text}"),
+        format!("/api/traces/{text}"),
+        format!("/api/v1/attributes/{text}/values"),
+        format!("/api/v1/operations?service={text}"),
+        format!("/?q={text}&hopService={text}&hopName={text}&status={text}"),
+        format!("/?hop={text}"),
+        format!("/shared?service={text}"),
+        format!("/shared?q={text}"),
+        format!("/api/v1/shared?op={text}"),
+        format!("/api/v1/overview?q={text}&from={text}"),
+        format!("/api/v1/suggest?q={text}&at=9"),
+        format!("/api/v1/suggest?q=service%3D{text}"),
+        format!("/api/v1/suggest?service={text}"),
+        format!("/api/v1/suggest?op={text}&service={text}"),
+        format!("/api/services/{text}/operations"),
+        format!("/api/operations?service={text}&spanKind={text}"),
+        format!("/api/traces?service={text}&operation={text}&tags={text}&tag={text}"),
+        format!("/api/traces?traceID={text}&prettyPrint={text}"),
+        format!("/api/dependencies?endTs={text}&lookback={text}"),
+        format!("/api/v3/operations?service={text}"),
+        format!("/api/v3/traces?query.service_name={text}&query.start_time_min={text}"),
+        format!("/api/v3/trace-summaries?query.serviceName={text}&query.attributes={text}"),
+        format!("/api/v3/traces/{text}"),
+    ]
+    .into_iter()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_text_is_inert_on_every_page_and_in_every_answer() {
     let server = Server::start().await;
@@ -210,68 +275,11 @@ async fn hostile_text_is_inert_on_every_page_and_in_every_answer() {
         ] {
             assert_eq!(get(payload, path).await.status, 200, "{payload:?}");
         }
-        let text = escaped(payload);
-        for path in [
-            format!("/?service={text}"),
-            format!("/?op={text}&min={text}&last={text}"),
-            format!("/?{text}={text}"),
-            format!("/trace?id={text}"),
-            format!("/trace/{text}"),
-            format!("/trace/{id}?q={text}"),
-            format!("/trace/{id}?view={text}&span={text}"),
-            format!("/trace/{id}/span/{text}"),
-            format!("/{text}"),
-            format!("/api/v1/search?service={text}&op={text}"),
-            format!("/api/v1/search?after={text}"),
-            format!("/api/v1/traces/{text}"),
-            format!("/api/traces/{text}"),
-            format!("/api/v1/attributes/{text}/values"),
-            format!("/api/v1/operations?service={text}"),
-            format!("/?q={text}&hopService={text}&hopName={text}&status={text}"),
-            format!("/?hop={text}"),
-            format!("/shared?service={text}"),
-            format!("/shared?q={text}"),
-            format!("/api/v1/shared?op={text}"),
-            format!("/api/v1/overview?q={text}&from={text}"),
-            format!("/api/v1/suggest?q={text}&at={n}"),
-            format!("/api/v1/suggest?q=service%3D{text}"),
-            format!("/api/v1/suggest?service={text}"),
-            format!("/api/v1/suggest?op={text}&service={text}"),
-            format!("/api/services/{text}/operations"),
-            format!("/api/operations?service={text}&spanKind={text}"),
-            format!("/api/traces?service={text}&operation={text}&tags={text}&tag={text}"),
-            format!("/api/traces?traceID={text}&prettyPrint={text}"),
-            format!("/api/dependencies?endTs={text}&lookback={text}"),
-            format!("/api/v3/operations?service={text}"),
-            format!("/api/v3/traces?query.service_name={text}&query.start_time_min={text}"),
-            format!("/api/v3/trace-summaries?query.serviceName={text}&query.attributes={text}"),
-            format!("/api/v3/traces/{text}"),
-        ] {
+        for path in with_text(&id, &escaped(payload)) {
             get(payload, path).await;
         }
     }
-    for path in [
-        "/?limit=200",
-        "/?limit=200&sort=newest",
-        "/status",
-        "/api/v1/search?limit=200",
-        "/api/v1/services",
-        "/api/v1/operations",
-        "/api/v1/attributes",
-        "/api/v1/attributes/url.full/values",
-        "/api/v1/status",
-        "/api/v1/pins",
-        "/shared?limit=200",
-        "/api/v1/shared?limit=200",
-        "/api/v1/overview",
-        "/api/v1/suggest?q=",
-        "/api/v1/suggest?q=service+%3D+",
-        "/api/v1/suggest?q=name+%3D+",
-        "/api/services",
-        "/api/v3/services",
-        "/api/operations?service=web",
-        "/api/openapi.json",
-    ] {
+    for path in LISTS {
         let reply = get("all", path.to_owned()).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
     }
