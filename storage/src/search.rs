@@ -107,6 +107,13 @@ pub enum Matched {
 }
 
 impl Matched {
+    /// So many at least.
+    pub fn at_least(self) -> u64 {
+        match self {
+            Self::Exactly(n) | Self::AtLeast(n) => n,
+        }
+    }
+
     /// The number, when it is exact.
     pub fn exactly(self) -> Option<u64> {
         match self {

@@ -109,11 +109,18 @@ impl Site {
 
     fn decode(&self, trace_id: TraceId) -> Result<Loaded, UiError> {
         let stored = self.stored(trace_id)?;
-        let parts = wire::decode_traces(trace_id, &stored.otlp)
-            .map_err(|source| UiError::Damaged { trace_id, source })?;
-        let trace = Trace::new(trace_id, parts).ok_or_else(|| self.no_trace(trace_id))?;
+        let trace = decoded(&stored)?.ok_or_else(|| self.no_trace(trace_id))?;
         Ok(Loaded::new(stored.last_received, trace))
     }
+}
+
+/// A stored trace, decoded past the cache, which holds those that people look at; `None` when it has no
+/// spans.
+pub(crate) fn decoded(stored: &StoredTrace) -> Result<Option<Trace>, UiError> {
+    let trace_id = stored.trace_id;
+    let parts = wire::decode_traces(trace_id, &stored.otlp)
+        .map_err(|source| UiError::Damaged { trace_id, source })?;
+    Ok(Trace::new(trace_id, parts))
 }
 
 /// What every page has around it.

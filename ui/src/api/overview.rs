@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use longpole_storage::{Matched, Overview, heat_row_bounds};
+use longpole_storage::{Overview, heat_row_bounds};
 use serde::Serialize;
 
 use super::answer;
@@ -59,9 +59,7 @@ impl Map {
     fn of(asked: &Asked, overview: &Overview) -> Self {
         Self {
             matched: overview.matched.exactly(),
-            matched_at_least: match overview.matched {
-                Matched::Exactly(n) | Matched::AtLeast(n) => n,
-            },
+            matched_at_least: overview.matched.at_least(),
             with_errors: overview.n_with_errors,
             complete: overview.complete,
             from_unix_nano: asked.request.from.map(|time| time.0.to_string()),

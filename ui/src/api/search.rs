@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::TraceSummary;
 use longpole_proto::{SpanId, TraceId};
-use longpole_storage::{Matched, Order, SearchLimit, SearchRequest, SearchResult};
+use longpole_storage::{Order, SearchLimit, SearchRequest, SearchResult};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -192,9 +192,7 @@ pub(crate) async fn search(
         complete: result.complete,
         next: result.next.as_deref(),
         requests: result.requests.iter().map(Request::from).collect(),
-        matched_at_least: match result.matched {
-            Matched::Exactly(matched) | Matched::AtLeast(matched) => matched,
-        },
+        matched_at_least: result.matched.at_least(),
         report: Report::of(&request, &result),
     })
 }

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::Response;
 use longpole_analysis::traits::{EFFECT_MIN, Fact, LEVEL, Trait};
-use longpole_storage::Matched;
 use serde::Serialize;
 
 use super::answer;
@@ -132,9 +131,7 @@ impl<'a> From<&'a Comparison> for Document<'a> {
             },
             others: Others {
                 requests: comparison.others.exactly(),
-                requests_at_least: match comparison.others {
-                    Matched::Exactly(n) | Matched::AtLeast(n) => n,
-                },
+                requests_at_least: comparison.others.at_least(),
             },
             slowest_hop: comparison.hop.as_ref().map(|hop| Hop {
                 service: &hop.operation.service,

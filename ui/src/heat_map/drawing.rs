@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longpole_analysis::format::{duration, percent};
 use longpole_proto::UnixNanos;
-use longpole_storage::{Columns, HeatCell, Matched, Overview};
+use longpole_storage::{Columns, HeatCell, Overview};
 
 use super::rows::{self, Rows};
 use super::view::{Bar, Cell, Fact, HeatMap, Line, Pick, Place, Time};
@@ -275,7 +275,7 @@ impl Drawing<'_> {
 
     /// What the map is of, in words.
     fn said(&self, overview: &Overview) -> Vec<String> {
-        let (Matched::Exactly(n) | Matched::AtLeast(n)) = overview.matched;
+        let n = overview.matched.at_least();
         let stopped = overview.unseen.stopped;
         let which = match (overview.complete, stopped) {
             (true, _) => "",

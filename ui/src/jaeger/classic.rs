@@ -9,7 +9,7 @@ use longpole_proto::formats::jaeger;
 use longpole_proto::{TraceId, UnixNanos};
 use serde::Serialize;
 
-use super::find::{Written, find, write_traces};
+use super::find::{Written, write_found, write_traces};
 use super::id::{self, JaegerIdPath};
 use super::names;
 use super::params::{Params, TimeUnit};
@@ -140,13 +140,7 @@ pub(super) async fn search(State(site): State<Site>, pairs: Pairs) -> Result<Res
         if !asked_ids.is_empty() {
             return write_traces(site, &asked_ids, &cancel, jaeger::write_bare_trace);
         }
-        let found = find(site, &query, &cancel)?;
-        let trace_ids: Vec<_> = found.requests.iter().map(|of| of.trace_id).collect();
-        let mut written = write_traces(site, &trace_ids, &cancel, jaeger::write_bare_trace)?;
-        // Those that went since the search were not asked for by name.
-        written.unknown.clear();
-        written.missing.splice(0..0, found.missing);
-        Ok(written)
+        write_found(site, &query, &cancel, jaeger::write_bare_trace)
     });
     let written = written.await?;
     let document = document(&written)?;

@@ -1,14 +1,14 @@
 //! Runs searches and reads what they found.
 
 use longpole_analysis::TraceSummary;
-use longpole_proto::{Trace, TraceId, wire};
+use longpole_proto::{Trace, TraceId};
 use longpole_storage::{Cancel, StorageError};
 
 use super::ANSWER_BYTES_MAX;
 use super::query::TraceQuery;
 use crate::error::UiError;
 use crate::search_report;
-use crate::site::Site;
+use crate::site::{Site, decoded};
 
 /// What a search found.
 pub(super) struct Found {
@@ -58,6 +58,22 @@ pub(super) struct Written {
     pub(super) missing: Vec<String>,
 }
 
+/// Searches, and writes what is found; that some of it went since is no fault of who asks. Blocks.
+pub(super) fn write_found(
+    site: &Site,
+    query: &TraceQuery,
+    cancel: &Cancel,
+    write: impl FnMut(&Trace) -> String,
+) -> Result<Written, UiError> {
+    let found = find(site, query, cancel)?;
+    let trace_ids: Vec<_> = found.requests.iter().map(|of| of.trace_id).collect();
+    let mut written = write_traces(site, &trace_ids, cancel, write)?;
+    // They were not asked for by name.
+    written.unknown.clear();
+    written.missing.splice(0..0, found.missing);
+    Ok(written)
+}
+
 /// Reads traces one at a time and writes each, until the answer is as large as it may be. Blocks.
 pub(super) fn write_traces(
     site: &Site,
@@ -105,10 +121,8 @@ pub(super) fn write_traces(
 
 /// A trace, past the cache: who lists many does not open them.
 fn read(site: &Site, trace_id: TraceId) -> Result<Option<Trace>, UiError> {
-    let Some(stored) = site.state.store.trace(trace_id)? else {
-        return Ok(None);
-    };
-    let parts = wire::decode_traces(trace_id, &stored.otlp)
-        .map_err(|source| UiError::Damaged { trace_id, source })?;
-    Ok(Trace::new(trace_id, parts))
+    match site.state.store.trace(trace_id)? {
+        Some(stored) => decoded(&stored),
+        None => Ok(None),
+    }
 }

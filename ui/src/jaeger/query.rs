@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use longpole_analysis::query::{Field, Op, Query, Scope, SpanField};
-use longpole_proto::UnixNanos;
+use longpole_proto::{SpanKind, UnixNanos};
 use longpole_storage::{Cancel, Order, SearchRequest};
 use serde_json::Value;
 
@@ -122,12 +122,12 @@ fn tag(name: &str, key: &str, value: &str) -> Result<Query, BadParameter> {
 
 /// The kinds of spans there are.
 pub(super) const KINDS: [&str; 6] = [
-    "unspecified",
-    "internal",
-    "server",
-    "client",
-    "producer",
-    "consumer",
+    SpanKind::Unspecified.name(),
+    SpanKind::Internal.name(),
+    SpanKind::Server.name(),
+    SpanKind::Client.name(),
+    SpanKind::Producer.name(),
+    SpanKind::Consumer.name(),
 ];
 
 const STATUSES: [&str; 3] = ["unset", "ok", "error"];

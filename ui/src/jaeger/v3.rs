@@ -10,7 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::classic::{check_kind, durations, required_service};
-use super::find::{find, write_traces};
+use super::find::{find, write_found};
 use super::id::JaegerIdPath;
 use super::names;
 use super::params::Params;
@@ -74,11 +74,7 @@ pub(super) async fn search(State(site): State<Site>, pairs: Pairs) -> Result<Res
     let turn = large_answer().await?;
     let written = site.read_while_wanted(move |site, cancel| {
         let _turn = turn;
-        let found = find(site, &query, &cancel)?;
-        let trace_ids: Vec<_> = found.requests.iter().map(|of| of.trace_id).collect();
-        let mut written = write_traces(site, &trace_ids, &cancel, resource_spans)?;
-        written.missing.splice(0..0, found.missing);
-        Ok(written)
+        write_found(site, &query, &cancel, resource_spans)
     });
     let written = written.await?;
     if written.n_traces == 0 {

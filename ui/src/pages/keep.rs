@@ -9,31 +9,28 @@ use crate::extract::TraceIdPath;
 use crate::site::Site;
 
 /// Deletes a trace, and leads to the others.
-pub(crate) async fn delete(
-    State(site): State<Site>,
-    TraceIdPath(trace_id): TraceIdPath,
-) -> Result<Redirect, UiError> {
-    site.read(move |site| Change::Delete.apply(site, trace_id))
-        .await?;
-    Ok(Redirect::to(&site.urls().search()))
+pub(crate) async fn delete(site: State<Site>, trace_id: TraceIdPath) -> Result<Redirect, UiError> {
+    change(site, trace_id, Change::Delete).await
 }
 
 /// Pins a trace, and leads back to it.
-pub(crate) async fn pin(
-    State(site): State<Site>,
-    TraceIdPath(trace_id): TraceIdPath,
-) -> Result<Redirect, UiError> {
-    site.read(move |site| Change::Pin.apply(site, trace_id))
-        .await?;
-    Ok(Redirect::to(&site.urls().trace(trace_id)))
+pub(crate) async fn pin(site: State<Site>, trace_id: TraceIdPath) -> Result<Redirect, UiError> {
+    change(site, trace_id, Change::Pin).await
 }
 
 /// Pins a trace no more, and leads back to it.
-pub(crate) async fn unpin(
+pub(crate) async fn unpin(site: State<Site>, trace_id: TraceIdPath) -> Result<Redirect, UiError> {
+    change(site, trace_id, Change::Unpin).await
+}
+
+async fn change(
     State(site): State<Site>,
     TraceIdPath(trace_id): TraceIdPath,
+    change: Change,
 ) -> Result<Redirect, UiError> {
-    site.read(move |site| Change::Unpin.apply(site, trace_id))
-        .await?;
-    Ok(Redirect::to(&site.urls().trace(trace_id)))
+    site.read(move |site| change.apply(site, trace_id)).await?;
+    Ok(Redirect::to(&match change {
+        Change::Delete => site.urls().search(),
+        Change::Pin | Change::Unpin => site.urls().trace(trace_id),
+    }))
 }

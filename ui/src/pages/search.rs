@@ -4,8 +4,6 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use askama::Template;
@@ -21,7 +19,7 @@ use crate::extract::Pairs;
 use crate::format::{Count, utc};
 use crate::heat_map::{Asked, HeatMap};
 use crate::pages::open;
-use crate::pages::shared::SharedView;
+use crate::pages::shared::{SharedView, slowest_hops};
 use crate::search_form::{HOP, LASTS, LIMITS, SORTS, STATUSES, SearchForm, hop};
 use crate::site::{Frame, Site, html};
 use crate::{ReceiverStatus, search_report};
@@ -328,14 +326,8 @@ fn operations(site: &Site, form: &SearchForm) -> Result<Choices, UiError> {
 /// The slowest hops of the requests on the page, the most frequent first; before them the one that was
 /// asked for, if there is none of them.
 fn hops(requests: &[TraceSummary], form: &SearchForm) -> Vec<Choice> {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for request in requests {
-        let hop = &request.slowest_hop;
-        *counts.entry((&hop.service, &hop.name)).or_default() += 1;
-    }
-    let mut hops: Vec<_> = counts.into_iter().collect();
-    hops.sort_by_key(|(_, n_requests)| Reverse(*n_requests));
-    let mut hops: Vec<(&str, &str)> = hops.into_iter().map(|(hop, _)| hop).collect();
+    let hops = slowest_hops(requests).into_iter();
+    let mut hops: Vec<(&str, &str)> = hops.map(|(hop, _)| hop).collect();
     hops.truncate(HOPS_MAX);
     let asked = (form.hop_service.as_str(), form.hop_name.as_str());
     let is_asked = asked != ("", "");

@@ -22,7 +22,7 @@ use crate::search_form::SearchForm;
 use crate::site::{Frame, Site, html};
 use crate::timeline::Percent;
 
-pub(crate) use comparison::{CommonHop, Comparison, Which};
+pub(crate) use comparison::{CommonHop, Comparison, Which, slowest_hops};
 pub(crate) use words::fact_text;
 
 #[derive(Template)]

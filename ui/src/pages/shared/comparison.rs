@@ -1,17 +1,19 @@
 //! Which requests are compared with which others, and what came of it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use longpole_analysis::TraceSummary;
 use longpole_analysis::query::{Op, Query, RequestField};
 use longpole_analysis::traits::{Asked, Shared, Side, Tally};
-use longpole_proto::{Trace, TraceId, UnixNanos, wire};
+use longpole_proto::{Trace, TraceId, UnixNanos};
 use longpole_storage::{
     Cancel, Matched, Operation, Overview, OverviewRequest, SearchRequest, StorageError, Store,
 };
 
 use crate::error::UiError;
+use crate::site::decoded;
 
 /// How many matches are taken together at most; of more only those listed are compared.
 const MATCHES_MAX: usize = 1_000;
@@ -83,13 +85,7 @@ pub(crate) struct CommonHop {
 impl CommonHop {
     /// The most frequent slowest hop of some requests.
     pub(crate) fn of(requests: &[TraceSummary]) -> Option<Self> {
-        let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for request in requests {
-            let hop = &request.slowest_hop;
-            *counts.entry((&hop.service, &hop.name)).or_default() += 1;
-        }
-        // Of as frequent ones the first by name.
-        let most = counts.into_iter().rev().max_by_key(|(_, count)| *count);
+        let most = slowest_hops(requests).into_iter().next();
         most.map(|((service, name), n_these)| Self {
             operation: Operation {
                 service: service.to_owned(),
@@ -105,6 +101,18 @@ impl CommonHop {
         let Operation { service, name } = &self.operation;
         is_whole(service) && is_whole(name)
     }
+}
+
+/// Service and name of the slowest hops of some requests, each of how many: most first, ties by name.
+pub(crate) fn slowest_hops(requests: &[TraceSummary]) -> Vec<((&str, &str), usize)> {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for request in requests {
+        let hop = &request.slowest_hop;
+        *counts.entry((&hop.service, &hop.name)).or_default() += 1;
+    }
+    let mut hops: Vec<_> = counts.into_iter().collect();
+    hops.sort_by_key(|(_, n_requests)| Reverse(*n_requests));
+    hops
 }
 
 impl Comparison {
@@ -223,7 +231,7 @@ fn operations(requests: &[TraceSummary]) -> Vec<(String, String)> {
         .into_iter()
         .filter(|((service, name), _)| is_whole(service) && is_whole(name))
         .collect();
-    operations.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    operations.sort_by_key(|(_, count)| Reverse(*count));
     operations.truncate(OPERATIONS_MAX);
     operations
         .into_iter()
@@ -292,11 +300,8 @@ fn read(
     Ok((tally, true))
 }
 
-/// A trace; past the cache, which holds those that people look at.
 fn trace(store: &dyn Store, trace_id: TraceId) -> Option<Trace> {
-    let stored = store.trace(trace_id).ok()??;
-    let parts = wire::decode_traces(trace_id, &stored.otlp).ok()?;
-    Trace::new(trace_id, parts)
+    decoded(&store.trace(trace_id).ok()??).ok()?
 }
 
 #[cfg(test)]
