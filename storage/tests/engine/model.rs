@@ -105,7 +105,7 @@ struct Model {
     traces: BTreeMap<TraceId, Sent>,
     requests: BTreeSet<Bytes>,
     /// What there was before it was deleted.
-    deleted: Vec<Trace>,
+    deleted: Vec<(TraceId, Sent)>,
 }
 
 /// What was sent of a trace.
@@ -158,7 +158,7 @@ impl Model {
     fn delete(&mut self, store: &dyn Store, trace_id: TraceId) {
         let deleted = self.traces.remove(&trace_id);
         assert_eq!(store.delete(trace_id).expect("deleted"), deleted.is_some());
-        self.deleted.extend(deleted.map(|of| of.trace(trace_id)));
+        self.deleted.extend(deleted.map(|of| (trace_id, of)));
     }
 
     fn traces(&self) -> Vec<Trace> {
@@ -198,20 +198,25 @@ impl Model {
     /// Those that must be listed, and those that may: duplicates of spans that have other names are
     /// listed when they came in another block, what is deleted until its partition goes.
     fn operations(&self) -> [BTreeSet<Operation>; 2] {
-        let alone = self.traces.iter().flat_map(|(trace_id, of)| {
-            let parts = decode_traces(*trace_id, &of.messages).expect("TracesData");
-            parts.spans.clone().into_iter().map(move |span| {
-                let spans = vec![span];
-                let parts = TraceParts {
-                    spans,
-                    ..parts.clone()
-                };
-                Trace::new(*trace_id, parts).expect("a span")
-            })
-        });
+        let deleted = self.deleted.iter().map(|(trace_id, of)| (trace_id, of));
+        let alone = self
+            .traces
+            .iter()
+            .chain(deleted)
+            .flat_map(|(trace_id, of)| {
+                let parts = decode_traces(*trace_id, &of.messages).expect("TracesData");
+                parts.spans.clone().into_iter().map(move |span| {
+                    let spans = vec![span];
+                    let parts = TraceParts {
+                        spans,
+                        ..parts.clone()
+                    };
+                    Trace::new(*trace_id, parts).expect("a span")
+                })
+            });
         [
             operations_of(self.traces().into_iter()),
-            operations_of(alone.chain(self.deleted.iter().cloned())),
+            operations_of(alone),
         ]
     }
 }
